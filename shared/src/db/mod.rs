@@ -1,0 +1,19 @@
+//! The database, and the only ways to speak to it.
+//!
+//! A statement runs in a [`TenantTx`], where row-level security shows one tenant's rows, or in a
+//! [`PlatformTx`] of a named duty, whose role has exactly the grants that this duty needs. Nothing
+//! else can reach a connection: the pools are private to this module.
+
+mod error;
+mod migrate;
+mod platform_tx;
+mod pool;
+mod roles;
+mod tenant_tx;
+
+pub use error::DbError;
+pub use migrate::{MigrateError, migrate};
+pub use platform_tx::{Authenticator, Duty, Engine, Operator, PlatformTx};
+pub use pool::{Database, DatabaseUrls, PoolSettings};
+pub use roles::{LoginUrls, RolesError, create_logins};
+pub use tenant_tx::TenantTx;

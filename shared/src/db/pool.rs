@@ -1,0 +1,165 @@
+//! Connection pools, one for each role that a process acts in.
+
+use std::{marker::PhantomData, str::FromStr, time::Duration};
+
+use sqlx::{
+    PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{Authenticator, DbError, Duty, Engine, Operator, PlatformTx, TenantTx};
+use crate::{clock::Clock, ids::TenantId};
+
+/// The two logins of one installation.
+#[derive(Debug, Clone)]
+pub struct DatabaseUrls {
+    /// A member of `unity_app`: all that happens on behalf of one tenant.
+    pub app: String,
+    /// A member of the duty roles: what must cross tenants.
+    pub platform: String,
+}
+
+/// Sizes and limits of the pools.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolSettings {
+    /// Most connections of each pool. Too few and requests queue for one; too many and
+    /// PostgreSQL's own limit refuses other processes.
+    pub max_connections: u32,
+    /// How long a caller waits for a connection before it is told that the database is away.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Handle on the database. Clones share the pools.
+#[derive(Debug, Clone)]
+pub struct Database {
+    app: PgPool,
+    authenticator: PgPool,
+    engine: PgPool,
+    operator: PgPool,
+}
+
+/// One duty's pool, from which its transactions begin.
+#[derive(Debug)]
+pub struct PlatformPool<'a, D: Duty> {
+    pool: &'a PgPool,
+    duty: PhantomData<D>,
+}
+
+/// No statement of ours takes this long; a stuck one must not hold a connection for ever.
+const STATEMENT_TIMEOUT: &str = "30s";
+
+impl Database {
+    /// Opens the pools and checks that both logins work. No connection is kept idle for it.
+    pub async fn connect(urls: &DatabaseUrls, settings: PoolSettings) -> Result<Self, DbError> {
+        let app = PgConnectOptions::from_str(&urls.app)?;
+        let platform = PgConnectOptions::from_str(&urls.platform)?;
+        let database = Self {
+            app: open(app, None, settings),
+            authenticator: open(platform.clone(), Some(Authenticator::ROLE), settings),
+            engine: open(platform.clone(), Some(Engine::ROLE), settings),
+            operator: open(platform, Some(Operator::ROLE), settings),
+        };
+        sqlx::query("SELECT 1").execute(&database.app).await?;
+        database.ping().await?;
+        Ok(database)
+    }
+
+    /// A transaction that sees and writes the rows of `tenant` only.
+    pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantTx, DbError> {
+        TenantTx::begin(&self.app, tenant.clone()).await
+    }
+
+    /// Finds the owner of an API key before a tenant is known.
+    #[must_use]
+    pub const fn authenticator(&self) -> PlatformPool<'_, Authenticator> {
+        PlatformPool {
+            pool: &self.authenticator,
+            duty: PhantomData,
+        }
+    }
+
+    /// The queue's own work across tenants.
+    #[must_use]
+    pub const fn engine(&self) -> PlatformPool<'_, Engine> {
+        PlatformPool {
+            pool: &self.engine,
+            duty: PhantomData,
+        }
+    }
+
+    /// What a system administrator does.
+    #[must_use]
+    pub const fn operator(&self) -> PlatformPool<'_, Operator> {
+        PlatformPool {
+            pool: &self.operator,
+            duty: PhantomData,
+        }
+    }
+
+    /// Asks the database for an answer.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sqlx::query("SELECT 1").execute(&self.engine).await?;
+        Ok(())
+    }
+
+    /// Moves `clock` to the database's time. The answer's own travel time is halved out.
+    pub async fn align_clock(&self, clock: &Clock) -> Result<(), DbError> {
+        let asked = std::time::Instant::now();
+        let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#)
+            .fetch_one(&self.engine)
+            .await?;
+        clock.align(now + asked.elapsed() / 2);
+        Ok(())
+    }
+
+    /// Closes all pools; later calls fail as unavailable.
+    pub async fn close(&self) {
+        futures::join!(
+            self.app.close(),
+            self.authenticator.close(),
+            self.engine.close(),
+            self.operator.close()
+        );
+    }
+}
+
+impl PlatformPool<'_, Engine> {
+    /// A connection outside the pool, for what lasts as long as a connection does: an advisory lock.
+    /// Dropping it closes it.
+    pub async fn dedicated(&self) -> Result<PgConnection, DbError> {
+        Ok(self.pool.acquire().await?.detach())
+    }
+}
+
+impl<D: Duty> PlatformPool<'_, D> {
+    /// A transaction of several statements.
+    pub async fn begin(&self) -> Result<PlatformTx<D>, DbError> {
+        PlatformTx::begin(self.pool).await
+    }
+
+    /// A session for one statement that commits by itself: two round trips fewer.
+    pub async fn statement(&self) -> Result<PlatformTx<D>, DbError> {
+        PlatformTx::autocommit(self.pool).await
+    }
+}
+
+fn open(options: PgConnectOptions, role: Option<&str>, settings: PoolSettings) -> PgPool {
+    let options = options
+        .application_name("unity")
+        .options([("statement_timeout", STATEMENT_TIMEOUT)])
+        .options(role.map(|role| ("role", role)));
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .idle_timeout(Duration::from_secs(60))
+        .connect_lazy_with(options)
+}

@@ -1,0 +1,118 @@
+//! The two login roles of one installation.
+//!
+//! Roles belong to the whole PostgreSQL server, databases do not: the logins carry the database's
+//! name, so that two installations on one server do not share a password.
+
+use std::str::FromStr;
+
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+
+use super::{Authenticator, Duty, Engine, Operator};
+
+/// Connection URLs of the two logins.
+#[derive(Debug, Clone)]
+pub struct LoginUrls {
+    /// Member of `unity_app`.
+    pub app: String,
+    /// Member of the duty roles, inheriting from none: it acts as one of them at a time.
+    pub platform: String,
+}
+
+/// Why the logins could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RolesError {
+    /// The database does not answer, or the URL is wrong.
+    #[error("could not connect as the owner of the database")]
+    Connect(#[source] sqlx::Error),
+    /// The owner may not create roles, or another statement was refused.
+    #[error("could not create the login role {role} (the owner needs the CREATEROLE attribute)")]
+    Create {
+        /// The login being made.
+        role: String,
+        /// The driver's error.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// Creates the logins `{database}_login_app` and `{database}_login_platform` where they are missing, sets
+/// their passwords, and answers their URLs. Run it after [`super::migrate`], which makes the
+/// groups. `password` is used for both; it must be random and of the base62 alphabet.
+pub async fn create_logins(owner_url: &str, password: &str) -> Result<LoginUrls, RolesError> {
+    let owner = PgConnectOptions::from_str(owner_url).map_err(RolesError::Connect)?;
+    let mut connection = owner.connect().await.map_err(RolesError::Connect)?;
+    let database: String = sqlx::query_scalar("SELECT current_database()")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(RolesError::Connect)?;
+    let app = format!("{database}_login_app");
+    let platform = format!("{database}_login_platform");
+    let duties = [Authenticator::ROLE, Engine::ROLE, Operator::ROLE];
+    create_login(&mut connection, &app, "INHERIT", password, &["unity_app"]).await?;
+    create_login(&mut connection, &platform, "NOINHERIT", password, &duties).await?;
+    let _ = connection.close().await;
+    let url = |role: &str| {
+        owner
+            .clone()
+            .username(role)
+            .password(password)
+            .to_url_lossy()
+            .to_string()
+    };
+    Ok(LoginUrls {
+        app: url(&app),
+        platform: url(&platform),
+    })
+}
+
+async fn create_login(
+    connection: &mut PgConnection,
+    role: &str,
+    inherit: &str,
+    password: &str,
+    groups: &[&str],
+) -> Result<(), RolesError> {
+    // One block: two processes that set up the same database at once both succeed.
+    let statement = format!(
+        "DO $unity$
+         DECLARE login text := {login}; secret text := {secret}; member_of text;
+         BEGIN
+             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+                 BEGIN
+                     EXECUTE format('CREATE ROLE %I', login);
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+                 END;
+             END IF;
+             EXECUTE format('ALTER ROLE %I LOGIN {inherit} NOBYPASSRLS NOCREATEDB NOCREATEROLE PASSWORD %L', login, secret);
+             FOREACH member_of IN ARRAY ARRAY[{groups}] LOOP
+                 EXECUTE format('GRANT %I TO %I', member_of, login);
+             END LOOP;
+         END $unity$",
+        login = quote_literal(role),
+        secret = quote_literal(password),
+        groups = groups.iter().map(|group| quote_literal(group)).collect::<Vec<_>>().join(", "),
+    );
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .map_err(|source| RolesError::Create {
+            role: role.to_owned(),
+            source,
+        })?;
+    Ok(())
+}
+
+/// A string constant as PostgreSQL reads it with `standard_conforming_strings` on (the default).
+fn quote_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_a_name_cannot_end_the_literal() {
+        assert_eq!(quote_literal("o'brien"), "'o''brien'");
+    }
+}

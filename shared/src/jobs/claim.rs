@@ -1,0 +1,129 @@
+//! A worker takes jobs: the one statement by which a job begins to run.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::{
+    db::{DbError, Engine, PlatformTx},
+    ids::{JobId, RequestId, TenantId, WorkerId},
+    queue::{Offer, ShardId},
+};
+
+/// A batch of claims.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    /// Who claims.
+    pub worker: WorkerId,
+    /// The shard that admitted the jobs, and under which epoch.
+    pub shard: ShardId,
+    /// A claim that names an epoch from before a refill gets nothing.
+    pub epoch: i64,
+    /// Kinds that this worker can run; a job of another kind stays queued.
+    pub kinds: &'a [&'static str],
+    /// The admitted jobs.
+    pub jobs: &'a [(TenantId, JobId)],
+    /// When the leases end unless renewed.
+    pub lease_expires_at: DateTime<Utc>,
+}
+
+/// A job that the claiming worker now holds.
+#[derive(Debug, Clone)]
+pub struct ClaimedJob {
+    /// Whose job it is.
+    pub tenant_id: TenantId,
+    /// The job.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: String,
+    /// Its queue.
+    pub queue: String,
+    /// Its priority.
+    pub priority: i16,
+    /// What the handler is asked to do.
+    pub payload: Value,
+    /// The number of this attempt, 1 for the first.
+    pub attempt: i32,
+    /// Most attempts.
+    pub max_attempts: i32,
+    /// What every write-back of this attempt must name.
+    pub fence: i64,
+    /// Longest time of this attempt, in seconds.
+    pub timeout_seconds: i32,
+    /// Its resource key.
+    pub resource_key: Option<String>,
+    /// When it was due.
+    pub run_at: DateTime<Utc>,
+    /// The request that asked for it.
+    pub request_id: Option<RequestId>,
+}
+
+impl ClaimedJob {
+    /// The job as the gate knows it, for heartbeats and hand-backs.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        Offer {
+            tenant_id: self.tenant_id.clone(),
+            id: self.id,
+            queue: self.queue.clone(),
+            kind: self.kind.clone(),
+            priority: self.priority,
+            run_at: self.run_at,
+            resource_key: self.resource_key.clone(),
+            limits: None,
+        }
+    }
+}
+
+/// Claims what still is queued among `claim.jobs`: `running`, one attempt and one fence more, a
+/// lease, and the row of the attempt. What is not answered was not claimed.
+///
+/// The share lock on the epoch's row makes a refill wait for this statement, and this statement
+/// fail after the refill: see [`crate::queue::refill`].
+pub async fn claim_jobs(
+    tx: &mut PlatformTx<Engine>,
+    claim: &Claim<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<ClaimedJob>, DbError> {
+    let tenants: Vec<String> = claim
+        .jobs
+        .iter()
+        .map(|(tenant, _)| tenant.to_string())
+        .collect();
+    let ids: Vec<uuid::Uuid> = claim.jobs.iter().map(|(_, id)| id.as_uuid()).collect();
+    let kinds: Vec<String> = claim.kinds.iter().map(|kind| (*kind).to_owned()).collect();
+    let rows = sqlx::query_as!(
+        ClaimedJob,
+        r#"WITH admitted AS (
+               SELECT epoch FROM gate_epochs WHERE shard = $1 AND epoch = $2 FOR SHARE
+           ), claimed AS (
+               UPDATE jobs AS job
+               SET status = 'running', attempt = job.attempt + 1, fence = job.fence + 1,
+                   worker_id = $3, lease_expires_at = $4, started_at = coalesce(job.started_at, $5),
+                   progress = NULL
+               FROM unnest($6::text[], $7::uuid[]) AS wanted (tenant_id, id), admitted
+               WHERE job.tenant_id = wanted.tenant_id AND job.id = wanted.id
+                 AND job.status = 'queued' AND job.kind = ANY($8::text[])
+               RETURNING job.*
+           ), begun AS (
+               INSERT INTO job_attempts (tenant_id, job_id, fence, number, worker_id, started_at)
+               SELECT tenant_id, id, fence, attempt, $3, $5 FROM claimed
+           )
+           SELECT tenant_id AS "tenant_id!: TenantId", id AS "id!: JobId", kind AS "kind!",
+                  queue AS "queue!", priority AS "priority!", payload AS "payload!",
+                  attempt AS "attempt!", max_attempts AS "max_attempts!", fence AS "fence!",
+                  timeout_seconds AS "timeout_seconds!", resource_key, run_at AS "run_at!",
+                  request_id AS "request_id: RequestId"
+           FROM claimed"#,
+        claim.shard.0,
+        claim.epoch,
+        claim.worker.as_uuid(),
+        claim.lease_expires_at,
+        now,
+        &tenants,
+        &ids,
+        &kinds,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
+}

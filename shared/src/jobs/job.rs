@@ -1,0 +1,173 @@
+//! A job and its attempts, as the API shows them and the rows keep them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::{JobId, RequestId, TenantId, WorkerId};
+
+/// Where a job is in its life.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Its time has not come. The scheduler moves it to `queued`.
+    Scheduled,
+    /// It waits for a slot of its tenant or a worker.
+    Queued,
+    /// A worker holds its lease.
+    Running,
+    /// An attempt failed; it waits for the next. The scheduler moves it to `queued`.
+    Retrying,
+    /// Final: an attempt succeeded.
+    Succeeded,
+    /// Final, the dead-letter state: out of attempts, or an error that no retry can mend.
+    Failed,
+    /// Final: somebody cancelled it.
+    Cancelled,
+    /// Final: a newer job with the same resource key took its place.
+    Superseded,
+}
+
+impl JobStatus {
+    /// Whether nothing will happen to the job any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Scheduled | Self::Queued | Self::Running | Self::Retrying => false,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Superseded => true,
+        }
+    }
+
+    /// The status as the API and the database write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Retrying => "retrying",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// Why an attempt, or the whole job, failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct JobFailure {
+    /// Stable, `dot.case`, for programs.
+    pub code: String,
+    /// For people. Written by us: never a stack trace, a statement or another tenant's name.
+    pub message: String,
+    /// Whether another attempt might succeed.
+    pub retryable: bool,
+}
+
+/// How far a running job is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct JobProgress {
+    /// 0 to 100.
+    #[schema(minimum = 0, maximum = 100)]
+    pub percent: u8,
+    /// What is being done.
+    pub message: String,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Job {
+    /// The job's id, the same over all its attempts.
+    pub id: JobId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// What is to be done.
+    pub kind: String,
+    /// Where it is in its life.
+    pub status: JobStatus,
+    /// The queue that its kind belongs to.
+    pub queue: String,
+    /// 0 (last) to 9 (first) among the tenant's waiting jobs.
+    pub priority: i16,
+    /// Attempts begun so far, crashes included.
+    pub attempt: i32,
+    /// Most attempts.
+    pub max_attempts: i32,
+    /// What the kind's handler was asked to do.
+    #[schema(value_type = Object)]
+    pub payload: Value,
+    /// What the handler answered; null until the job succeeded.
+    #[schema(value_type = Option<Value>, required)]
+    pub result: Option<Value>,
+    /// The last attempt's error; null if there was none, or the job succeeded after it.
+    #[schema(required)]
+    pub error: Option<JobFailure>,
+    /// Last report of the handler; null if it made none.
+    #[schema(required)]
+    pub progress: Option<JobProgress>,
+    /// At most one job of a tenant with the same key runs at a time; null = no such bond.
+    #[schema(required)]
+    pub resource_key: Option<String>,
+    /// Free labels.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub labels: Value,
+    /// Longest time one attempt may take, in seconds.
+    pub timeout_seconds: i32,
+    /// It does not start before this instant: as asked for, or the next attempt's.
+    pub run_at: DateTime<Utc>,
+    /// When its row was written.
+    pub created_at: DateTime<Utc>,
+    /// When its first attempt began; null before.
+    #[schema(required)]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended; null while it may still run.
+    #[schema(required)]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The request that asked for it; null when a schedule did.
+    #[serde(skip)]
+    pub request_id: Option<RequestId>,
+}
+
+/// What became of an attempt.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// It did the work.
+    Succeeded,
+    /// It ended the job with an error.
+    Failed,
+    /// It failed and another attempt follows.
+    Retried,
+    /// Its worker vanished: the lease ran out.
+    Crashed,
+    /// Its worker stopped and gave the job back; the attempt does not count.
+    HandedBack,
+    /// The job was cancelled meanwhile.
+    Cancelled,
+    /// The handler asked to run later; the attempt does not count.
+    Snoozed,
+}
+
+/// One attempt of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Attempt {
+    /// 1 for the first. An attempt that did not count shares its number with the next.
+    pub number: i32,
+    /// The worker process that ran it.
+    pub worker_id: WorkerId,
+    /// When it was claimed.
+    pub started_at: DateTime<Utc>,
+    /// When it ended; null while it runs.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What became of it; null while it runs.
+    pub outcome: Option<AttemptOutcome>,
+    /// Why it failed; null if it did not.
+    pub error: Option<JobFailure>,
+}

@@ -1,0 +1,47 @@
+//! `probe`: a job that does as it is told, for operators who test a deployment, for benchmarks and
+//! for fault drills. It exists only where `UNITY_PROBE_JOBS=1`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::jobs::{JobKind, RetryPolicy};
+
+/// What the probe is to do. It sleeps first, then fails or succeeds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Milliseconds of sleep. Absent = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep_ms: Option<u32>,
+    /// How many attempts fail with a retryable error before one succeeds. Absent = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_attempts: Option<u32>,
+    /// Fails with an error that no retry can mend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fatal: Option<bool>,
+    /// Panics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic: Option<bool>,
+    /// Comes back in the result. Absent = null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub echo: Option<Value>,
+    /// Progress reports, evenly over the sleep, 0 to 100. Absent = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub progress_steps: Option<u8>,
+}
+
+impl JobKind for Probe {
+    const NAME: &'static str = "probe";
+    const TIMEOUT: Duration = Duration::from_secs(300);
+    const PROBE: bool = true;
+    const RETRY: RetryPolicy = RetryPolicy {
+        max_attempts: 5,
+        base: Duration::from_millis(100),
+        cap: Duration::from_secs(10),
+        jitter: 0.25,
+    };
+}

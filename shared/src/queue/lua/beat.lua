@@ -1,0 +1,36 @@
+-- A worker says that it lives, what it can hold, and which claims it still works on. A claim that
+-- Redis forgot is written again, so that the tenant's limit keeps counting it.
+-- ARGV[4] = worker, ARGV[5] = queue, ARGV[6] = capacity, ARGV[7] = registration (ms),
+-- ARGV[8..] = id, info for each claim
+-- Returns the ids that belong to another worker now.
+local worker, queue = ARGV[4], ARGV[5]
+call('SADD', P .. 'queues', queue)
+call('ZADD', key('workers', queue), now + tonumber(ARGV[7]), worker)
+call('HSET', key('capacity', queue), worker, ARGV[6])
+-- apalis-redis skips its own heartbeat while a fetched batch is buffered; without this line its
+-- orphan scan would take the batch of a busy worker for lost.
+if call('EXISTS', key('queue', queue, 'workers')) == 1 then
+  call('ZADD', key('queue', queue, 'workers'), 'XX', math.floor(now / 1000), worker)
+end
+local lost = {}
+for i = 8, #ARGV, 2 do
+  local id = ARGV[i]
+  local holder = call('HGET', P .. 'claimed', id)
+  if holder and holder ~= worker then
+    lost[#lost + 1] = id
+  else
+    if not holder then
+      call('HSET', P .. 'jobs', id, ARGV[i + 1])
+      call('HSET', P .. 'claimed', id, worker)
+    end
+    local job = info(id)
+    if job then
+      call('ZADD', key('slots', job.tenant), now + lease, id)
+      call('ZADD', key('admitted', queue), now + lease, id)
+      if job.resource ~= '' then call('HSETNX', key('holders', job.tenant), job.resource, id) end
+    end
+  end
+end
+call('PEXPIRE', P .. 'epoch', epoch_life)
+admit(queue)
+return lost

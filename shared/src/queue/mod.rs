@@ -1,0 +1,22 @@
+//! The gate: which job runs next, over all tenants, queues and workers of one shard.
+//!
+//! Redis holds the waiting list of every tenant, the live leases that count as its slots, the ring
+//! in which tenants take turns, and the ready list from which workers fetch. All of it can be
+//! rebuilt from the rows in PostgreSQL ([`refill`]), so Redis may be emptied at any moment.
+//!
+//! The rules are in `lua/prelude.lua`; each operation is one script, and a script runs alone, so no
+//! interleaving can exceed a limit. What exactly is promised: jobs of a tenant whose lease is live
+//! are never more than its limit; a worker that cannot renew stops its jobs before the lease ends.
+
+mod gate;
+mod offer;
+mod refill;
+mod scripts;
+mod shard;
+mod wake;
+
+pub use gate::{Beat, Claims, Gate, GateError, GateSettings};
+pub use offer::{Offer, Running};
+pub use refill::{RefillError, RefillReport, refill};
+pub use shard::{ReadyQueueKeys, ShardId};
+pub use wake::{Wake, WakeListener};

@@ -1,0 +1,127 @@
+//! Fills an emptied gate from the rows.
+//!
+//! Order matters. Admission is closed first. Then the epoch in the database rises, which waits for
+//! claims under way and refuses later ones that name the old epoch: from here on the set of running
+//! rows can only shrink. Their slots are written, then the limits and the waiting jobs, and only
+//! then admission opens under the new epoch. So a refill can never let a tenant over its limit.
+
+use std::time::Duration;
+
+use super::{Gate, GateError};
+use crate::{
+    db::{Database, DbError},
+    jobs::{raise_gate_epoch, select_queued_page, select_running_page},
+    tenancy::select_job_limits_page,
+};
+
+/// Why the gate is still closed. The next attempt starts over.
+#[derive(Debug, thiserror::Error)]
+pub enum RefillError {
+    /// The rows could not be read.
+    #[error("could not read the rows to refill the gate from")]
+    Rows(#[source] DbError),
+    /// Redis did not take them.
+    #[error("could not write the rows into the gate")]
+    Gate(#[source] GateError),
+}
+
+/// What a refill did.
+#[derive(Debug, Clone, Copy)]
+pub struct RefillReport {
+    /// The new epoch.
+    pub epoch: i64,
+    /// Running jobs whose slots were written.
+    pub running: usize,
+    /// Waiting jobs that were offered.
+    pub waiting: usize,
+    /// Time from closing to opening.
+    pub took: Duration,
+}
+
+const PAGE: i64 = 1000;
+
+/// Refills the gate and opens admission. Running it when nothing is missing does no harm but raises
+/// the epoch.
+pub async fn refill(database: &Database, gate: &Gate) -> Result<RefillReport, RefillError> {
+    let started = std::time::Instant::now();
+    gate.close().await.map_err(RefillError::Gate)?;
+    let epoch = raise_epoch(database, gate)
+        .await
+        .map_err(RefillError::Rows)?;
+    let running = restore_running(database, gate).await?;
+    restore_limits(database, gate).await?;
+    let waiting = restore_waiting(database, gate).await?;
+    gate.open(Some(epoch), &[])
+        .await
+        .map_err(RefillError::Gate)?;
+    Ok(RefillReport {
+        epoch,
+        running,
+        waiting,
+        took: started.elapsed(),
+    })
+}
+
+async fn raise_epoch(database: &Database, gate: &Gate) -> Result<i64, DbError> {
+    let mut tx = database.engine().statement().await?;
+    raise_gate_epoch(&mut tx, gate.shard()).await
+}
+
+async fn restore_running(database: &Database, gate: &Gate) -> Result<usize, RefillError> {
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let mut tx = database
+            .engine()
+            .statement()
+            .await
+            .map_err(RefillError::Rows)?;
+        let page = select_running_page(&mut tx, gate.shard(), after, PAGE)
+            .await
+            .map_err(RefillError::Rows)?;
+        let Some(last) = page.last() else {
+            return Ok(count);
+        };
+        after = Some(last.offer.id);
+        count += page.len();
+        gate.open(None, &page).await.map_err(RefillError::Gate)?;
+    }
+}
+
+async fn restore_limits(database: &Database, gate: &Gate) -> Result<(), RefillError> {
+    let mut after = None;
+    loop {
+        let mut tx = database
+            .engine()
+            .statement()
+            .await
+            .map_err(RefillError::Rows)?;
+        let page = select_job_limits_page(&mut tx, gate.shard(), after.as_ref(), PAGE)
+            .await
+            .map_err(RefillError::Rows)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.clone());
+        gate.set_limits(&page).await.map_err(RefillError::Gate)?;
+    }
+}
+
+async fn restore_waiting(database: &Database, gate: &Gate) -> Result<usize, RefillError> {
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let mut tx = database
+            .engine()
+            .statement()
+            .await
+            .map_err(RefillError::Rows)?;
+        let page = select_queued_page(&mut tx, gate.shard(), after, PAGE)
+            .await
+            .map_err(RefillError::Rows)?;
+        let Some(last) = page.last() else {
+            return Ok(count);
+        };
+        after = Some(last.id);
+        count += page.len();
+        gate.offer(&page).await.map_err(RefillError::Gate)?;
+    }
+}
