@@ -1,0 +1,107 @@
+//! One file and one line for each loop.
+//!
+//! A tick takes no input: it looks at the rows and at the gate, does what is due, and may be run
+//! again at once, late, or twice.
+
+mod expire_idempotency_keys;
+mod fire_schedules;
+mod keep_gate_open;
+mod offer_forgotten_jobs;
+mod queue_due_jobs;
+mod rescue_expired_leases;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use unity_shared::{
+    clock::Clock,
+    db::{Database, DbError},
+    queue::{Gate, GateError, RefillError},
+};
+
+/// What loops work with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The record.
+    pub database: Database,
+    /// The queue.
+    pub gate: Gate,
+    /// The time.
+    pub clock: Clock,
+    /// How long a lease is; some loops look ahead by a part of it.
+    pub lease: Duration,
+}
+
+/// Why a tick did not get through. The next one starts over.
+#[derive(Debug, thiserror::Error)]
+pub enum LoopError {
+    /// The record could not be read or written.
+    #[error("the record did not take part")]
+    Database(#[from] DbError),
+    /// The gate could not be read or written.
+    #[error("the gate did not take part")]
+    Gate(#[from] GateError),
+    /// The gate could not be refilled.
+    #[error("the gate could not be refilled")]
+    Refill(#[from] RefillError),
+    /// A schedule in the record cannot be read.
+    #[error("schedule {name} has no valid cron expression: {detail}")]
+    Schedule {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+type Run = for<'a> fn(&'a Context) -> BoxFuture<'a, Result<(), LoopError>>;
+
+/// A loop: what it does and how often.
+#[derive(Debug, Clone, Copy)]
+pub struct Tick {
+    /// Its name, in logs and metrics.
+    pub name: &'static str,
+    /// Time between two ticks.
+    pub interval: Duration,
+    /// One tick.
+    pub run: Run,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Every loop, in the order in which one tick of each makes sense after a start.
+pub(crate) fn ticks() -> Vec<Tick> {
+    let tick = |name, interval, run| Tick {
+        name,
+        interval,
+        run,
+    };
+    vec![
+        tick("rescue_expired_leases", SECOND, |c| {
+            Box::pin(rescue_expired_leases::tick(c))
+        }),
+        tick("keep_gate_open", SECOND, |c| {
+            Box::pin(keep_gate_open::tick(c))
+        }),
+        tick("queue_due_jobs", SECOND, |c| {
+            Box::pin(queue_due_jobs::tick(c))
+        }),
+        tick("offer_forgotten_jobs", SECOND, |c| {
+            Box::pin(offer_forgotten_jobs::tick(c))
+        }),
+        tick("fire_schedules", SECOND, |c| {
+            Box::pin(fire_schedules::tick(c))
+        }),
+        tick("expire_idempotency_keys", 600 * SECOND, |c| {
+            Box::pin(expire_idempotency_keys::tick(c))
+        }),
+    ]
+}
+
+/// Runs every loop once, for tests and for operators who cannot wait.
+pub async fn run_all_once(context: &Context) -> Result<(), LoopError> {
+    for tick in ticks() {
+        (tick.run)(context).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! One file and one line for each kind.
+
+mod probe;
+mod provision_namespace;
+
+use crate::{handler::Registry, runtime::WorkerServices};
+
+/// Every kind that this binary can run.
+pub(crate) fn registry(services: &WorkerServices) -> Registry {
+    let mut registry = Registry::default();
+    registry.register(provision_namespace::Handler::new(services));
+    registry.register(probe::Handler);
+    registry
+}

@@ -1,0 +1,60 @@
+//! `probe`: sleeps, fails, panics or succeeds, as its payload says.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use unity_shared::jobs::kinds::Probe;
+
+use crate::handler::{self, JobContext, JobError};
+
+pub(super) struct Handler;
+
+impl handler::Handler for Handler {
+    type Kind = Probe;
+
+    async fn run(&self, context: JobContext, probe: Probe) -> Result<Value, JobError> {
+        sleep(&context, &probe).await;
+        let attempt = context.job.attempt;
+        if probe.panic == Some(true) {
+            panic_as_told();
+        }
+        if probe.fatal == Some(true) {
+            return Err(JobError::Fail {
+                code: "probe.fatal".to_owned(),
+                message: "the probe was told to fail for good".to_owned(),
+            });
+        }
+        if i64::from(attempt) <= i64::from(probe.fail_attempts.unwrap_or(0)) {
+            return Err(JobError::Retry {
+                code: "probe.failed".to_owned(),
+                message: format!("the probe was told to fail attempt {attempt}"),
+            });
+        }
+        Ok(json!({ "echo": probe.echo, "attempt": attempt }))
+    }
+}
+
+async fn sleep(context: &JobContext, probe: &Probe) {
+    let total = Duration::from_millis(u64::from(probe.sleep_ms.unwrap_or(0)));
+    let steps = probe.progress_steps.unwrap_or(0).min(100);
+    if steps == 0 {
+        if !total.is_zero() {
+            tokio::time::sleep(total).await;
+        }
+        return;
+    }
+    for step in 1..=steps {
+        tokio::time::sleep(total / u32::from(steps)).await;
+        let percent = u32::from(step) * 100 / u32::from(steps);
+        let percent = u8::try_from(percent).unwrap_or(100);
+        context
+            .progress
+            .report(percent, &format!("step {step} of {steps}"))
+            .await;
+    }
+}
+
+#[expect(clippy::panic, reason = "the probe exists to show what a panic does")]
+fn panic_as_told() -> ! {
+    panic!("the probe was told to panic")
+}

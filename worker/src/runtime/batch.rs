@@ -1,0 +1,103 @@
+//! Natural batching: what arrives while one call is under way goes into the next, together.
+//!
+//! A lone item is sent at once and waits for no timer; under load the batches grow by themselves to
+//! what one round trip takes.
+
+use std::{future::Future, sync::Arc};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+/// A queue in front of a batched call. Clones feed the same queue; the last one to go ends it.
+#[derive(Debug)]
+pub(super) struct Batcher<T, R> {
+    sender: mpsc::UnboundedSender<(T, oneshot::Sender<R>)>,
+    _task: Arc<AbortOnDropHandle<()>>,
+}
+
+impl<T, R> Clone for Batcher<T, R> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            _task: Arc::clone(&self._task),
+        }
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
+    /// Starts the queue. `call` gets 1 to `most` items and answers as many results, in their order.
+    pub(super) fn start<F, Fut>(most: usize, call: F) -> Self
+    where
+        F: Fn(Vec<T>) -> Fut + Send + 'static,
+        Fut: Future<Output = Vec<R>> + Send,
+    {
+        let (sender, mut receiver) = mpsc::unbounded_channel::<(T, oneshot::Sender<R>)>();
+        let task = tokio::spawn(async move {
+            let mut waiting = Vec::with_capacity(most);
+            while receiver.recv_many(&mut waiting, most).await > 0 {
+                let (items, answers): (Vec<T>, Vec<_>) = waiting.drain(..).unzip();
+                for (answer, result) in answers.into_iter().zip(call(items).await) {
+                    // Whoever asked may have been cancelled meanwhile.
+                    let _ = answer.send(result);
+                }
+            }
+        });
+        Self {
+            sender,
+            _task: Arc::new(AbortOnDropHandle::new(task)),
+        }
+    }
+
+    /// Puts an item into the next batch and waits for its result; `None` when the queue has ended.
+    pub(super) async fn call(&self, item: T) -> Option<R> {
+        let (answer, result) = oneshot::channel();
+        self.sender.send((item, answer)).ok()?;
+        result.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn items_that_arrive_during_a_call_share_the_next_one() {
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let gate = Arc::new(Semaphore::new(0));
+        let batcher = Batcher::start(100, {
+            let (sizes, gate) = (Arc::clone(&sizes), Arc::clone(&gate));
+            move |items: Vec<u32>| {
+                let (sizes, gate) = (Arc::clone(&sizes), Arc::clone(&gate));
+                async move {
+                    sizes.lock().unwrap().push(items.len());
+                    gate.acquire().await.unwrap().forget();
+                    items.iter().map(|item| item * 2).collect()
+                }
+            }
+        });
+        let first = tokio::spawn({
+            let batcher = batcher.clone();
+            async move { batcher.call(1).await }
+        });
+        while sizes.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let rest: Vec<_> = (2..5)
+            .map(|item| {
+                let batcher = batcher.clone();
+                tokio::spawn(async move { batcher.call(item).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        gate.add_permits(10);
+        assert_eq!(first.await.unwrap(), Some(2));
+        for (item, answer) in (2..5).zip(rest) {
+            assert_eq!(answer.await.unwrap(), Some(item * 2));
+        }
+        assert_eq!(*sizes.lock().unwrap(), [1, 3]);
+    }
+}

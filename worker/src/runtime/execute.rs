@@ -1,0 +1,138 @@
+//! Runs one claimed job: its handler on a task of its own, until it ends or must end.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tokio::task::JoinError;
+use tracing::Instrument;
+use unity_shared::{
+    clock::Clock,
+    db::Database,
+    jobs::{ClaimedJob, JobFailure, LeaseKey, RetryPolicy, Verdict},
+};
+
+use super::{
+    inflight::{Place, Stop},
+    progress::ProgressReporter,
+};
+use crate::handler::{JobContext, JobError, Registry};
+
+/// How an attempt ended.
+enum Ending {
+    Handler(Result<Value, JobError>),
+    Panicked,
+    TimedOut,
+    Stopped,
+}
+
+/// Runs the job and answers the verdict; `None` if the lease was lost and nothing may be written.
+pub(super) async fn execute(
+    job: Arc<ClaimedJob>,
+    place: &Place,
+    registry: &Registry,
+    database: &Database,
+    clock: &Clock,
+) -> Option<Verdict> {
+    let Some(registered) = registry.find(&job.kind) else {
+        // The claim names the kinds that are registered, so this is a defect; the job is not lost.
+        return Some(Verdict::HandedBack);
+    };
+    let lease = LeaseKey {
+        tenant_id: job.tenant_id.clone(),
+        id: job.id,
+        fence: job.fence,
+    };
+    let context = JobContext {
+        job: Arc::clone(&job),
+        progress: ProgressReporter::new(database.clone(), lease),
+        cancelled: place.token.clone(),
+    };
+    let ending = run_bounded(&job, place, registered.run(context)).await;
+    verdict(&job, ending, place, registered.spec.retry, clock)
+}
+
+async fn run_bounded(
+    job: &ClaimedJob,
+    place: &Place,
+    handler: futures::future::BoxFuture<'static, Result<Value, JobError>>,
+) -> Ending {
+    let limit = Duration::from_secs(u64::try_from(job.timeout_seconds).unwrap_or(1));
+    let mut task = tokio::spawn(handler.in_current_span());
+    let ending = tokio::select! {
+        done = &mut task => return ended(done),
+        () = tokio::time::sleep(limit) => Ending::TimedOut,
+        () = place.token.cancelled() => Ending::Stopped,
+    };
+    // The handler learns of it through its token, then its task ends at its next await.
+    place.token.cancel();
+    task.abort();
+    match task.await {
+        // It was done in the same moment: what it did counts.
+        Ok(result) => Ending::Handler(result),
+        Err(_) => ending,
+    }
+}
+
+fn ended(done: Result<Result<Value, JobError>, JoinError>) -> Ending {
+    match done {
+        Ok(result) => Ending::Handler(result),
+        Err(_) => Ending::Panicked,
+    }
+}
+
+fn verdict(
+    job: &ClaimedJob,
+    ending: Ending,
+    place: &Place,
+    policy: RetryPolicy,
+    clock: &Clock,
+) -> Option<Verdict> {
+    if place.stop_reason() == Some(Stop::LeaseLost) {
+        return None;
+    }
+    let retry = |code: &str, message: String, at_least: Duration| {
+        let failure = JobFailure {
+            code: code.to_owned(),
+            message,
+            retryable: true,
+        };
+        if job.attempt >= job.max_attempts {
+            return Verdict::Failed(failure);
+        }
+        let delay = policy.delay_after(job.attempt).max(at_least);
+        Verdict::Retry(failure, clock.now() + delay)
+    };
+    let fail = |code: &str, message: String| JobFailure {
+        code: code.to_owned(),
+        message,
+        retryable: false,
+    };
+    Some(match ending {
+        Ending::Handler(Ok(value)) => Verdict::Succeeded(value),
+        Ending::Handler(Err(error)) => match error {
+            JobError::Retry { code, message } => retry(&code, message, Duration::ZERO),
+            JobError::RetryAfter {
+                code,
+                message,
+                delay,
+            } => retry(&code, message, delay),
+            JobError::Fail { code, message } => Verdict::Failed(fail(&code, message)),
+            JobError::Snooze(delay) => Verdict::Snoozed(clock.now() + delay),
+            JobError::Cancelled { message } => Verdict::Cancelled(fail("job.cancelled", message)),
+        },
+        Ending::Panicked => retry(
+            "handler.panicked",
+            "the handler panicked".to_owned(),
+            Duration::ZERO,
+        ),
+        Ending::TimedOut => retry(
+            "handler.timed_out",
+            format!(
+                "attempt {} took longer than {} seconds",
+                job.attempt, job.timeout_seconds
+            ),
+            Duration::ZERO,
+        ),
+        Ending::Stopped => Verdict::HandedBack,
+    })
+}

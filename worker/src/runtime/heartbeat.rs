@@ -1,0 +1,136 @@
+//! Keeps the leases of running jobs alive, apart from the work.
+//!
+//! A third of a lease passes between two beats, so two may fail. An attempt whose lease was not
+//! renewed for four fifths of its length is ended here, before another worker may begin it.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior};
+use unity_shared::{
+    clock::Clock,
+    db::{Database, DbError},
+    ids::{JobId, WorkerId},
+    jobs::{LeaseKey, renew_leases},
+    queue::{Beat, Gate, Offer},
+    telemetry::chain,
+};
+
+use super::{
+    inflight::{InFlight, Stop},
+    register::touch_worker,
+};
+
+/// What a heartbeat needs.
+#[derive(Debug, Clone)]
+pub(super) struct Heartbeat {
+    pub database: Database,
+    pub gate: Gate,
+    pub clock: Clock,
+    pub worker: WorkerId,
+    pub queue: Arc<str>,
+    pub capacity: tokio::sync::watch::Receiver<u32>,
+    pub inflight: InFlight,
+    pub lease: Duration,
+}
+
+impl Heartbeat {
+    /// Beats until it is dropped; at once when the capacity changes.
+    pub(super) async fn run(mut self) {
+        let interval = self.lease / 3;
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Ok(()) = self.capacity.changed() => {}
+            }
+            // A call that hangs must not outlive its beat: the next one may get through.
+            let _ = tokio::time::timeout(interval, self.beat()).await;
+        }
+    }
+
+    /// Ends attempts that could not be renewed in time. Runs beside [`Heartbeat::run`], so that a
+    /// hanging call cannot delay it.
+    pub(super) async fn guard(inflight: InFlight) {
+        loop {
+            match inflight.stop_overdue() {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => inflight.entered().await,
+            }
+        }
+    }
+
+    /// The record first: only what it still calls ours is renewed in the gate, which counts a
+    /// claim again that it had forgotten.
+    async fn beat(&self) {
+        let asked = Instant::now();
+        let keys: Vec<LeaseKey> = self
+            .inflight
+            .claims()
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        let capacity = *self.capacity.borrow();
+        let kept = match self.renew_rows(&keys, capacity).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "could not renew leases in the record"
+                );
+                return;
+            }
+        };
+        self.note(&keys, &kept, asked);
+        // Read anew, and sent without a pause: a job that has settled meanwhile is not in it, and the
+        // settlement of one that still is will reach Redis after this call, on the same connection.
+        let offers: Vec<Offer> = self
+            .inflight
+            .claims()
+            .into_iter()
+            .filter(|(key, _)| kept.contains(&key.id))
+            .map(|(_, offer)| offer)
+            .collect();
+        let beat = Beat {
+            worker: self.worker,
+            queue: &self.queue,
+            capacity,
+            claims: &offers,
+        };
+        match self.gate.beat(&beat).await {
+            Ok(lost) => {
+                for key in keys.iter().filter(|key| lost.contains(&key.id)) {
+                    self.inflight.stop(key, Stop::LeaseLost);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "could not renew leases in the gate")
+            }
+        }
+    }
+
+    fn note(&self, keys: &[LeaseKey], kept: &HashSet<JobId>, asked: Instant) {
+        let (kept, lost): (Vec<LeaseKey>, Vec<LeaseKey>) =
+            keys.iter().cloned().partition(|key| kept.contains(&key.id));
+        self.inflight.renewed(&kept, asked);
+        for key in &lost {
+            // Also true for a job whose verdict was written a moment ago; stopping it then changes
+            // nothing.
+            self.inflight.stop(key, Stop::LeaseLost);
+        }
+    }
+
+    async fn renew_rows(
+        &self,
+        keys: &[LeaseKey],
+        capacity: u32,
+    ) -> Result<HashSet<JobId>, DbError> {
+        let now = self.clock.now();
+        let mut tx = self.database.engine().statement().await?;
+        touch_worker(&mut tx, self.worker, capacity, now).await?;
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        renew_leases(&mut tx, keys, now + self.lease).await
+    }
+}

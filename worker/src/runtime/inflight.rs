@@ -1,0 +1,187 @@
+//! What this process works on.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+use unity_shared::{
+    ids::JobId,
+    jobs::{ClaimedJob, LeaseKey},
+    queue::Offer,
+};
+
+/// Why an attempt is ended before its handler is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The lease could not be renewed or belongs to another: write nothing back.
+    LeaseLost,
+    /// The process stops: give the job back.
+    HandBack,
+}
+
+/// The attempts of this process, shared by everything that works on them.
+#[derive(Debug, Clone)]
+pub(super) struct InFlight {
+    entries: Arc<Mutex<HashMap<JobId, Entry>>>,
+    changed: Arc<Notify>,
+    lease: Duration,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: LeaseKey,
+    offer: Offer,
+    token: CancellationToken,
+    stop: Option<Stop>,
+    renewed_at: Instant,
+}
+
+/// One attempt's place in the list; dropping it takes the attempt out.
+#[derive(Debug)]
+pub(super) struct Place {
+    id: JobId,
+    fence: i64,
+    /// Fires when the attempt is to end now.
+    pub(super) token: CancellationToken,
+    list: InFlight,
+}
+
+impl InFlight {
+    pub(super) fn new(lease: Duration) -> Self {
+        Self {
+            entries: Arc::default(),
+            changed: Arc::default(),
+            lease,
+        }
+    }
+
+    /// Adds an attempt whose lease was granted just now.
+    pub(super) fn enter(&self, job: &ClaimedJob) -> Place {
+        let token = CancellationToken::new();
+        let key = LeaseKey {
+            tenant_id: job.tenant_id.clone(),
+            id: job.id,
+            fence: job.fence,
+        };
+        let entry = Entry {
+            key,
+            offer: job.offer(),
+            token: token.clone(),
+            stop: None,
+            renewed_at: Instant::now(),
+        };
+        self.lock().insert(job.id, entry);
+        self.changed.notify_one();
+        Place {
+            id: job.id,
+            fence: job.fence,
+            token,
+            list: self.clone(),
+        }
+    }
+
+    /// The leases and offers of everything in the list.
+    pub(super) fn claims(&self) -> Vec<(LeaseKey, Offer)> {
+        self.lock()
+            .values()
+            .map(|entry| (entry.key.clone(), entry.offer.clone()))
+            .collect()
+    }
+
+    /// How many attempts are in the list.
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Notes that these leases were renewed by a call that began at `asked`.
+    pub(super) fn renewed(&self, keys: &[LeaseKey], asked: Instant) {
+        let mut entries = self.lock();
+        for key in keys {
+            if let Some(entry) = entries.get_mut(&key.id).filter(|entry| entry.key == *key) {
+                entry.renewed_at = entry.renewed_at.max(asked);
+            }
+        }
+    }
+
+    /// Ends an attempt.
+    pub(super) fn stop(&self, key: &LeaseKey, stop: Stop) {
+        if let Some(entry) = self
+            .lock()
+            .get_mut(&key.id)
+            .filter(|entry| entry.key == *key)
+        {
+            entry.end(stop);
+        }
+    }
+
+    /// Ends every attempt.
+    pub(super) fn stop_all(&self, stop: Stop) {
+        for entry in self.lock().values_mut() {
+            entry.end(stop);
+        }
+    }
+
+    /// Ends the attempts whose lease was last renewed too long ago, and answers when the next one
+    /// would be due. A fifth of the lease is left for the handler's task to end in.
+    pub(super) fn stop_overdue(&self) -> Option<Instant> {
+        let patience = self.lease.mul_f64(0.8);
+        let now = Instant::now();
+        let mut next: Option<Instant> = None;
+        for entry in self
+            .lock()
+            .values_mut()
+            .filter(|entry| entry.stop.is_none())
+        {
+            let due = entry.renewed_at + patience;
+            if due <= now {
+                entry.end(Stop::LeaseLost);
+            } else {
+                next = Some(next.map_or(due, |earlier| earlier.min(due)));
+            }
+        }
+        next
+    }
+
+    /// Waits until an attempt enters.
+    pub(super) async fn entered(&self) {
+        self.changed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
+        // Nothing panics while it holds the lock, and the map is whole after each operation.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn end(&mut self, stop: Stop) {
+        // The first reason stands, but a lost lease outweighs a hand-back: nothing may be written.
+        if self.stop.is_none() || stop == Stop::LeaseLost {
+            self.stop = Some(stop);
+        }
+        self.token.cancel();
+    }
+}
+
+impl Place {
+    /// Why the attempt is to end; `None` while it may run.
+    pub(super) fn stop_reason(&self) -> Option<Stop> {
+        self.list.lock().get(&self.id).and_then(|entry| entry.stop)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut entries = self.list.lock();
+        if entries
+            .get(&self.id)
+            .is_some_and(|entry| entry.key.fence == self.fence)
+        {
+            entries.remove(&self.id);
+        }
+    }
+}

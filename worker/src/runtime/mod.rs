@@ -1,0 +1,31 @@
+//! The way of one job through a worker, in the order of the files:
+//!
+//! | file | step |
+//! |---|---|
+//! | `worker` | puts the parts together on apalis' `Worker` and `Monitor` |
+//! | `source` | takes ids from the ready queue, one for each free place |
+//! | `claim` | makes them this worker's, many in one statement |
+//! | `execute` | runs the handler on a task of its own, with an end to its time |
+//! | `heartbeat` | renews leases while handlers run, and ends those that cannot be renewed |
+//! | `finish` | writes verdicts back, many in one statement |
+//! | `settle` | frees the slots and lets the gate admit the next |
+//! | `drain` | a stop: nothing new, a limit for what runs, the rest handed back |
+//!
+//! `batch` is how claims, verdicts and settlements collect while one round trip is under way;
+//! `inflight` is the list of what this process works on.
+
+mod batch;
+mod claim;
+mod drain;
+mod execute;
+mod finish;
+mod heartbeat;
+mod inflight;
+mod progress;
+mod register;
+mod settle;
+mod source;
+mod worker;
+
+pub use progress::ProgressReporter;
+pub use worker::{Worker, WorkerError, WorkerOptions, WorkerServices};

@@ -1,0 +1,245 @@
+//! The worker's end of the ready queue: a backend for apalis around `RedisStorage`.
+//!
+//! Registration, fetching and the scan for ids that a dead worker had fetched are apalis-redis' own.
+//! What it would do with a finished task is not: its acknowledgement, its retries and its clean-up
+//! stay unused, because in 1.0.0 each of them loses or repeats jobs; see `docs/adr`. A failing Redis
+//! does not end this backend, it starts the inner one anew while running jobs go on.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use apalis_core::{
+    backend::{Backend, BackendConfig, finalize::Ephemeral},
+    task::{Task, builder::TaskBuilder},
+    worker::context::WorkerContext,
+};
+use apalis_redis::{Config, RedisStorage};
+use futures::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio_util::sync::PollSemaphore;
+use unity_shared::{
+    ids::JobId,
+    queue::{Gate, Wake, WakeListener},
+    telemetry::chain,
+};
+
+use super::{batch::Batcher, settle::SettleLayer};
+
+/// An id from the ready queue, with the place that it takes in this worker.
+#[derive(Debug)]
+pub(super) struct ReadyJob {
+    pub id: JobId,
+    place: Arc<OwnedSemaphorePermit>,
+}
+
+impl ReadyJob {
+    /// A share of the place: it is free again when the last share is dropped.
+    pub(super) fn place(&self) -> Arc<OwnedSemaphorePermit> {
+        Arc::clone(&self.place)
+    }
+}
+
+/// How often the ready list is looked at when nothing says that there is work. A message says so
+/// in the normal case; this is for the message that was lost.
+const BACKSTOP: Duration = Duration::from_secs(1);
+/// Pause before the inner backend starts anew after an error.
+const RESTART_PAUSE: Duration = Duration::from_millis(250);
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const MISSED_HEARTBEATS: usize = 3;
+
+/// The backend.
+pub(super) struct GateSource {
+    inner: RedisStorage<ReadyJob>,
+    places: PollSemaphore,
+    place: Option<OwnedSemaphorePermit>,
+    wake: WakeUp,
+    listener: Arc<WakeListener>,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    settler: Batcher<JobId, ()>,
+}
+
+type WakeUp = BoxFuture<'static, broadcast::Receiver<Wake>>;
+
+/// An error that never comes out: the backend mends itself.
+#[derive(Debug, thiserror::Error)]
+#[error("unreachable")]
+pub(super) enum Never {}
+
+impl GateSource {
+    pub(super) fn new(
+        gate: &Gate,
+        queue: &str,
+        places: Arc<Semaphore>,
+        most: usize,
+        settler: Batcher<JobId, ()>,
+    ) -> Self {
+        let config = Config::default()
+            .queue(&gate.ready_queue(queue).name)
+            .batch_size((most / 4).clamp(1, 100))
+            .heartbeat_interval(HEARTBEAT)
+            .missed_heartbeats(MISSED_HEARTBEATS)
+            .lock_tasks(false)
+            .emit_events(false);
+        let listener = Arc::new(gate.listen_for_work(queue));
+        let wake = wait_for_work(listener.subscribe());
+        Self {
+            inner: RedisStorage::new(gate.connection()).with_config(config),
+            places: PollSemaphore::new(places),
+            place: None,
+            wake,
+            listener,
+            pause: None,
+            settler,
+        }
+    }
+
+    /// Registers the task for the next sign of work. A sign that came meanwhile asks for another
+    /// look, so that an admission between the look and the wait is not missed.
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.wake.as_mut().poll(cx) {
+            Poll::Ready(receiver) => {
+                self.wake = wait_for_work(receiver);
+                Poll::Ready(())
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Starts the inner backend anew after a pause. What it had fetched stays in this worker's
+    /// inflight set; those slots end by themselves and the jobs are offered again.
+    fn restart(&mut self, error: &dyn std::error::Error) {
+        tracing::warn!(error = chain(error), "ready queue lost, starting anew");
+        self.inner = self.inner.clone();
+        self.pause = Some(Box::pin(tokio::time::sleep(RESTART_PAUSE)));
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            if pause.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.place.is_none() {
+            match self.places.poll_acquire(cx) {
+                Poll::Ready(place) => self.place = place,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Backend for GateSource {
+    type Task = Task<ReadyJob>;
+    type Error = Never;
+
+    fn poll_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &WorkerContext,
+    ) -> Poll<Result<(), Never>> {
+        loop {
+            if self.poll_pause(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match self.inner.poll_ready(cx, worker) {
+                Poll::Ready(Err(error)) => self.restart(&error),
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Never>>> {
+        loop {
+            if self.poll_pause(cx).is_pending() || self.poll_place(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match self.inner.poll_next(cx, worker) {
+                Poll::Ready(Some(Ok(task))) => {
+                    let id = task
+                        .ctx()
+                        .task_id()
+                        .map(ToString::to_string)
+                        .unwrap_or_default();
+                    match (id.parse(), self.place.take()) {
+                        (Ok(id), Some(place)) => {
+                            let job = ReadyJob {
+                                id,
+                                place: Arc::new(place),
+                            };
+                            return Poll::Ready(Some(Ok(TaskBuilder::new(job).build())));
+                        }
+                        // Not an id of ours: somebody else writes to this queue.
+                        (_, place) => {
+                            tracing::error!(%id, "foreign entry in the ready queue dropped");
+                            self.place = place;
+                        }
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.restart(&error);
+                    // The inner backend registers again in poll_ready.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(None) => {
+                    self.inner = self.inner.clone();
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Pending => {
+                    if self.poll_wake(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Never>> {
+        // Leaving the queue is one script of the gate, run when the last job has settled: apalis-redis
+        // would leave this worker registered.
+        self.listener = Arc::clone(&self.listener);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl BackendConfig for GateSource {
+    type Args = ReadyJob;
+    type Id = JobId;
+    type Kind = Ephemeral;
+    type Config = Config;
+    type Layer = SettleLayer;
+
+    fn config(&self) -> &Config {
+        self.inner.get_config()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> SettleLayer {
+        SettleLayer {
+            settler: self.settler.clone(),
+        }
+    }
+}
+
+fn wait_for_work(mut receiver: broadcast::Receiver<Wake>) -> WakeUp {
+    Box::pin(async move {
+        // A message, a lag (messages were missed) or the backstop: look again in each case.
+        let _ = tokio::time::timeout(BACKSTOP, receiver.recv()).await;
+        receiver
+    })
+}
