@@ -1,0 +1,204 @@
+//! What can be said on the command line. A flag wins over the environment, that over the file.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use unity_shared::{
+    config::{LogFormat, Settings, SettingsError},
+    tenancy::Role,
+};
+
+/// Multi-tenant control plane for Kubernetes on a job queue.
+#[derive(Debug, Parser)]
+#[command(name = "unity", version, propagate_version = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalFlags,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct GlobalFlags {
+    /// TOML file with settings.
+    #[arg(long, global = true, value_name = "FILE", env = "UNITY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// How log lines are written.
+    #[arg(long, global = true, value_parser = log_format, value_name = "text|json")]
+    pub log_format: Option<LogFormat>,
+    /// Which log lines are written, for example `info,unity_worker=debug`.
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// The processes and tools of Unity.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything in one process, with private servers and a simulated cluster.
+    Dev(DevFlags),
+    /// The HTTP API.
+    Api(ApiFlags),
+    /// A worker: carries jobs out.
+    Worker(WorkerFlags),
+    /// The scheduler: keeps jobs moving. Several may run, one leads.
+    Scheduler(OpsFlags),
+    /// Brings the database's schema up to this version.
+    Migrate(MigrateFlags),
+    /// API keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Prints the settings in force, with secrets masked.
+    Config,
+    /// The simulated Kubernetes API server on its own.
+    Simulator(SimulatorFlags),
+}
+
+/// Where a process answers its operators.
+#[derive(Debug, Clone, Default, Serialize, clap::Args)]
+pub struct OpsFlags {
+    /// Where /healthz, /readyz and /metrics are; port 0 = a free one.
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ops_listen: Option<SocketAddr>,
+}
+
+/// Flags of `unity api`.
+#[derive(Debug, Clone, Default, Serialize, clap::Args)]
+pub struct ApiFlags {
+    /// Where the API listens; port 0 = a free one.
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Where operators look.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub ops: OpsFlags,
+}
+
+/// Flags of `unity worker`.
+#[derive(Debug, Clone, Default, Serialize, clap::Args)]
+pub struct WorkerFlags {
+    /// The pool that this worker belongs to; it consumes the queue of that name.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Jobs at once.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Where operators look.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub ops: OpsFlags,
+}
+
+/// Flags of `unity dev`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DevFlags {
+    /// Where servers keep their data, and where dev.json, unity.toml and kubeconfig are written.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".unity",
+        env = "UNITY_DATA_DIR"
+    )]
+    pub data_dir: PathBuf,
+    /// Stops after the demo job: exit 0 if it succeeded.
+    #[arg(long)]
+    pub once: bool,
+    /// Where the API listens; port 0 = a free one. Without it 127.0.0.1:8080, or a free port if that
+    /// one is taken.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where /healthz, /readyz and /metrics are.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub ops_listen: SocketAddr,
+    /// Workers inside this process; 0 = bring your own.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub workers: u32,
+    /// Creates no demo tenant.
+    #[arg(long, conflicts_with = "once")]
+    pub no_demo: bool,
+    /// A real cluster instead of the simulated one.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in that file; without it, its current one.
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub context: Option<String>,
+}
+
+/// Flags of `unity migrate`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MigrateFlags {
+    /// Also creates the two login roles of this installation, with a password from the variable
+    /// UNITY_LOGIN_PASSWORD, and prints their names.
+    #[arg(long)]
+    pub create_logins: bool,
+}
+
+/// Flags of `unity simulator`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SimulatorFlags {
+    /// Where it listens; port 0 = a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Keeps the objects in this file over a restart.
+    #[arg(long, value_name = "FILE")]
+    pub state_file: Option<PathBuf>,
+    /// Writes a kubeconfig for it to this file.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: PathBuf,
+}
+
+/// What can be done with API keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Makes a key and prints it, once.
+    Create {
+        /// What the key may do.
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// The tenant it belongs to; none for system-admin.
+        #[arg(long, value_name = "ID")]
+        tenant: Option<String>,
+        /// What people call it.
+        #[arg(long, default_value = "command line")]
+        name: String,
+    },
+}
+
+impl GlobalFlags {
+    /// The settings in force, with `flags` of the command on top.
+    pub fn settings(&self, flags: &impl Serialize) -> Result<Settings, SettingsError> {
+        let mut map = match serde_json::to_value(flags) {
+            Ok(Value::Object(map)) => map,
+            Ok(_) | Err(_) => Map::new(),
+        };
+        if let Some(format) = self.log_format {
+            let name = match format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            };
+            map.insert("log_format".to_owned(), Value::from(name));
+        }
+        if let Some(filter) = &self.log {
+            map.insert("log".to_owned(), Value::from(filter.as_str()));
+        }
+        Settings::read(self.config.clone(), &map)
+    }
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    serde_json::from_value(Value::from(text)).map_err(|_| {
+        "must be system-admin, tenant-admin, tenant-member or tenant-viewer".to_owned()
+    })
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    serde_json::from_value(Value::from(text)).map_err(|_| "must be text or json".to_owned())
+}

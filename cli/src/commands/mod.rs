@@ -1,0 +1,59 @@
+//! One file for each command.
+
+mod api;
+mod config;
+mod keys;
+mod migrate;
+mod scheduler;
+mod simulator;
+mod worker;
+
+use anyhow::{Context as _, Result};
+use unity_shared::{config::Settings, telemetry::start_logging};
+
+pub use keys::create_key;
+pub(crate) use scheduler::context as scheduler_context;
+pub(crate) use worker::{options as worker_options, services as worker_services};
+
+use crate::{
+    args::{Args, Command},
+    dev,
+};
+
+/// Runs the command to its end.
+pub fn run(args: Args) -> Result<()> {
+    let global = args.global;
+    match args.command {
+        Command::Dev(flags) => dev::run(&global, flags),
+        Command::Api(flags) => with_runtime(&global.settings(&flags)?, api::run),
+        Command::Worker(flags) => with_runtime(&global.settings(&flags)?, worker::run),
+        Command::Scheduler(flags) => with_runtime(&global.settings(&flags)?, scheduler::run),
+        Command::Migrate(flags) => with_runtime(&global.settings(&())?, |settings| {
+            migrate::run(settings, flags)
+        }),
+        Command::Keys(command) => with_runtime(&global.settings(&())?, |settings| {
+            keys::run(settings, command)
+        }),
+        Command::Config => config::run(&global.settings(&())?),
+        Command::Simulator(flags) => {
+            with_runtime(&global.settings(&())?, |_| simulator::run(flags))
+        }
+    }
+}
+
+fn with_runtime<F, Fut>(settings: &Settings, command: F) -> Result<()>
+where
+    F: FnOnce(Settings) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    start_logging(settings.log_format, &settings.log)?;
+    runtime()?.block_on(command(settings.clone()))
+}
+
+/// The runtime that every process works on.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("could not start the runtime")
+}
