@@ -1,0 +1,112 @@
+//! From the `Authorization` header to the caller.
+
+use axum::http::{HeaderMap, header};
+use tracing::Span;
+use unity_shared::tenancy::{ApiKey, KeyOwner, Role, TenantStatus, find_key_owner};
+
+use super::Caller;
+use crate::{error::ApiError, state::ApiState};
+
+/// Finds who calls and that their tenant is in use. Whatever is wrong with the key, the answer is the
+/// same: nobody learns which keys exist.
+pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let key = read_key(headers).ok_or(ApiError::Unauthenticated)?;
+    let mut tx = state.database().authenticator().statement().await?;
+    let owner = find_key_owner(&mut tx, &key, state.clock().now())
+        .await?
+        .ok_or(ApiError::Unauthenticated)?;
+    let KeyOwner {
+        key_id,
+        tenant_id,
+        tenant_status,
+        role,
+    } = owner;
+    let caller = Caller {
+        key_id,
+        role,
+        tenant: tenant_id,
+    };
+    name_in_log(&caller);
+    if caller.tenant.is_none() != (role == Role::SystemAdmin) {
+        return Err(ApiError::Defect(format!(
+            "the role of key {key_id} does not fit its tenant"
+        )));
+    }
+    match tenant_status.and_then(why_refused) {
+        Some((code, state)) => Err(ApiError::TenantInactive { code, state }),
+        None => Ok(caller),
+    }
+}
+
+fn name_in_log(caller: &Caller) {
+    let span = Span::current();
+    span.record("key_id", caller.key_id.to_string());
+    if let Some(tenant) = &caller.tenant {
+        span.record("tenant_id", tenant.as_str());
+    }
+}
+
+/// The one bearer token of the request, if it is an API key by its form and checksum.
+fn read_key(headers: &HeaderMap) -> Option<ApiKey> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    ApiKey::parse(token.trim_matches(' ')).ok()
+}
+
+/// Code and state of a tenant whose callers are refused; absent = they may pass.
+pub fn why_refused(status: TenantStatus) -> Option<(&'static str, &'static str)> {
+    match status {
+        TenantStatus::Active => None,
+        TenantStatus::Suspended => Some(("tenant.suspended", "suspended")),
+        TenantStatus::Deleted => Some(("tenant.deleted", "deleted")),
+        TenantStatus::Purging => Some(("tenant.purging", "being purged")),
+        TenantStatus::Purged => Some(("tenant.purged", "purged")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_key_is_read_behind_any_spelling_of_bearer() {
+        let key = ApiKey::generate(None);
+        for scheme in ["Bearer", "bearer", "BEARER"] {
+            let value = format!("{scheme} {}", key.reveal());
+            assert_eq!(read_key(&headers(&[&value])), Some(key.clone()));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_key() {
+        let key = ApiKey::generate(None);
+        let good = format!("Bearer {}", key.reveal());
+        let changed = format!("{good}x");
+        let basic = good.replace("Bearer", "Basic");
+        for bad in [
+            &[][..],
+            &["Bearer"],
+            &["Bearer "],
+            &[&basic],
+            &[&changed],
+            &[&good, &good],
+        ] {
+            assert_eq!(read_key(&headers(bad)), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Who calls, and whether they may.
+//!
+//! A route is registered with its rule ([`Access`]) and in no other way; the rule is checked before
+//! the handler runs and is written into the `OpenAPI` document from the same value.
+
+mod access;
+mod authenticate;
+mod caller;
+mod routes;
+
+pub use access::Access;
+pub use authenticate::why_refused;
+pub use caller::{Caller, TenantCaller};
+#[cfg(test)]
+pub use routes::ACCESS_EXTENSION;
+pub use routes::{Routes, SECURITY_SCHEME};

@@ -1,0 +1,68 @@
+//! The id in a path.
+
+use std::str::FromStr;
+
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::request::Parts,
+};
+use unity_shared::ids::{JobId, TenantId};
+
+use crate::error::ApiError;
+
+/// The path's one parameter. A text that cannot be an id is answered as an id that nobody has: the
+/// caller learns nothing from the difference.
+#[derive(Debug)]
+pub struct PathId<T>(pub T);
+
+/// An id that stands in a path.
+pub trait PathSegment: Sized {
+    /// Reads the segment in its canonical form; absent = no such id can exist.
+    fn read(text: &str) -> Option<Self>;
+}
+
+impl PathSegment for JobId {
+    fn read(text: &str) -> Option<Self> {
+        // The parser also takes braces, `urn:uuid:` and no hyphens; one job has one address.
+        let id = Self::from_str(text).ok()?;
+        id.to_string().eq_ignore_ascii_case(text).then_some(id)
+    }
+}
+
+impl PathSegment for TenantId {
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl<T: PathSegment, S: Send + Sync> FromRequestParts<S> for PathId<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Ok(Path(text)) = Path::<String>::from_request_parts(parts, state).await else {
+            return Err(ApiError::NotFound);
+        };
+        T::read(&text).map(Self).ok_or(ApiError::NotFound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_has_one_address() {
+        let id = JobId::new();
+        let text = id.to_string();
+        assert_eq!(JobId::read(&text), Some(id));
+        assert_eq!(JobId::read(&text.to_uppercase()), Some(id));
+        for other in [
+            text.replace('-', ""),
+            format!("{{{text}}}"),
+            format!("urn:uuid:{text}"),
+            String::new(),
+        ] {
+            assert_eq!(JobId::read(&other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The query string, read into a type that names every parameter the route takes.
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
+use serde::de::DeserializeOwned;
+
+use crate::{error::ApiError, violations::shorten};
+
+/// The parameters of a route. `T` must deny unknown fields.
+#[derive(Debug)]
+pub struct QueryParameters<T>(pub T);
+
+/// What axum says before it comes to the point.
+const PREAMBLE: &str = "Failed to deserialize query string: ";
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameters<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(ApiError::Query(own_words(&rejection.body_text()))),
+        }
+    }
+}
+
+fn own_words(rejection: &str) -> String {
+    shorten(rejection.strip_prefix(PREAMBLE).unwrap_or(rejection))
+}

@@ -1,0 +1,27 @@
+//! Unity's HTTP API: takes orders, answers questions, runs nothing.
+//!
+//! A request passes the `middleware` (id, trace, errors, panics, time limit), then the rule of its
+//! route (`auth`), then a handler in `resources`: one folder per resource, one file per verb.
+//! What a handler returns as an error is one `error::ApiError`, rendered as `problem+json` in one
+//! place. The router and the `OpenAPI` document come from the same list of routes.
+
+mod auth;
+mod ends;
+mod error;
+mod extract;
+mod middleware;
+mod offer;
+mod openapi;
+pub mod ops;
+mod page_token;
+mod problem;
+mod resources;
+mod router;
+mod serve;
+mod state;
+mod violations;
+
+pub use openapi::openapi;
+pub use router::router;
+pub use serve::{ServeError, serve};
+pub use state::{ApiOptions, ApiState};

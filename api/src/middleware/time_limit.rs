@@ -1,0 +1,21 @@
+//! No request holds its connection, and whatever it has borrowed, for ever.
+
+use std::time::Duration;
+
+use axum::{
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::error::ApiError;
+
+/// Twice the longest poll. It covers the reading of the body, so a client cannot drip it either.
+const LIMIT: Duration = Duration::from_mins(1);
+
+pub async fn limit_time(req: Request, next: Next) -> Response {
+    match tokio::time::timeout(LIMIT, next.run(req)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::Timeout.into_response(),
+    }
+}

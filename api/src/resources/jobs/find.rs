@@ -1,0 +1,30 @@
+//! Finds the tenant in whose name a job may be read.
+
+use unity_shared::{
+    ids::{JobId, TenantId},
+    jobs::{self, Job},
+};
+
+use crate::{auth::Caller, error::ApiError, state::ApiState};
+
+/// The tenant to look in: the caller's own, whose rows are all that can be found there; for a system
+/// administrator the one that has the job.
+pub async fn tenant_to_search(
+    state: &ApiState,
+    caller: &Caller,
+    id: JobId,
+) -> Result<TenantId, ApiError> {
+    if let Some(tenant) = &caller.tenant {
+        return Ok(tenant.clone());
+    }
+    let mut tx = state.database().operator().statement().await?;
+    jobs::locate_job(&mut tx, id)
+        .await?
+        .ok_or(ApiError::NotFound)
+}
+
+/// The tenant's job of this id. The connection is given back before this returns.
+pub async fn read_job(state: &ApiState, tenant: &TenantId, id: JobId) -> Result<Job, ApiError> {
+    let mut tx = state.database().tenant(tenant).await?;
+    jobs::find_job(&mut tx, id).await?.ok_or(ApiError::NotFound)
+}

@@ -1,0 +1,172 @@
+//! `GET /jobs`.
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Datelike, Utc};
+use serde::{Deserialize, Serialize};
+use unity_shared::{
+    ids::JobId,
+    jobs::{self, JobFilter, JobStatus},
+};
+
+use super::view::JobView;
+use crate::{
+    auth::TenantCaller,
+    error::ApiError,
+    extract::QueryParameters,
+    page_token::Scope,
+    resources::page::{Page, PageLimit},
+    state::ApiState,
+};
+
+/// Which jobs, and which page of them.
+#[derive(Debug, Default, Deserialize, Serialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobQuery {
+    /// Only this status.
+    status: Option<JobStatus>,
+    /// Only this kind.
+    kind: Option<String>,
+    /// Only jobs with this label, as `key:value` or `key=value`.
+    label: Option<String>,
+    /// Only jobs made after this instant.
+    created_after: Option<DateTime<Utc>>,
+    /// Items of a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    #[serde(skip_serializing)]
+    limit: Option<i64>,
+    /// `next_page_token` of the page before.
+    #[serde(skip_serializing)]
+    page_token: Option<String>,
+}
+
+/// Lists the tenant's jobs, newest first.
+#[utoipa::path(
+    get,
+    path = "/jobs",
+    tag = "jobs",
+    params(JobQuery),
+    responses((status = 200, description = "A page of jobs.", body = Page<JobView>)),
+)]
+pub async fn list_jobs(
+    State(state): State<ApiState>,
+    caller: TenantCaller,
+    QueryParameters(query): QueryParameters<JobQuery>,
+) -> Result<Json<Page<JobView>>, ApiError> {
+    let limit = PageLimit::read(query.limit)?;
+    let canonical = serde_json::to_string(&query)
+        .map_err(|error| ApiError::Defect(format!("a filter could not be written: {error}")))?;
+    let scope = Scope {
+        listing: "jobs",
+        owner: caller.tenant.as_str(),
+        filter: &canonical,
+    };
+    let tokens = state.page_tokens();
+    let before = match &query.page_token {
+        Some(token) => {
+            let last = tokens.open(&scope, token)?;
+            Some(last.parse::<JobId>().map_err(|_| ApiError::PageToken)?)
+        }
+        None => None,
+    };
+    let filter = query.filter(before, limit.rows())?;
+    let mut tx = state.database().tenant(&caller.tenant).await?;
+    let jobs = jobs::list_jobs(&mut tx, &filter).await?;
+    let rows = jobs.into_iter().map(JobView::from).collect();
+    Ok(Json(
+        limit.page(rows, tokens, &scope, |job| job.id().to_string()),
+    ))
+}
+
+impl JobQuery {
+    fn filter(self, before: Option<JobId>, limit: i64) -> Result<JobFilter, ApiError> {
+        let Self {
+            status,
+            kind,
+            label,
+            created_after,
+            limit: _,
+            page_token: _,
+        } = self;
+        for (name, text) in [("kind", &kind), ("label", &label)] {
+            if text
+                .as_deref()
+                .is_some_and(|text| text.chars().any(char::is_control))
+            {
+                return Err(ApiError::Query(format!(
+                    "{name} must not hold control characters"
+                )));
+            }
+        }
+        // PostgreSQL's calendar is shorter than the one that the parser knows.
+        if created_after.is_some_and(|instant| !(1..=9999).contains(&instant.year())) {
+            return Err(ApiError::Query(
+                "created_after must be of the years 1 to 9999".to_owned(),
+            ));
+        }
+        let label = label.as_deref().map(split_label).transpose()?;
+        Ok(JobFilter {
+            status,
+            kind,
+            label,
+            created_after,
+            before,
+            limit,
+        })
+    }
+}
+
+/// At the first separator: a key has none, a value may.
+fn split_label(text: &str) -> Result<(String, String), ApiError> {
+    match text.split_once([':', '=']) {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err(ApiError::Query(
+            "label must be key:value or key=value".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(query: JobQuery) -> Result<JobFilter, ApiError> {
+        query.filter(None, 51)
+    }
+
+    #[test]
+    fn a_label_is_split_at_its_first_separator() {
+        for (text, key, value) in [
+            ("a:b", "a", "b"),
+            ("a=b", "a", "b"),
+            ("a:b=c", "a", "b=c"),
+            ("a=b:c", "a", "b:c"),
+            ("a:", "a", ""),
+        ] {
+            assert_eq!(
+                split_label(text).unwrap(),
+                (key.to_owned(), value.to_owned())
+            );
+        }
+        assert!(split_label("a").is_err() && split_label(":b").is_err());
+    }
+
+    #[test]
+    fn what_the_database_would_refuse_is_refused_before() {
+        let kind = JobQuery {
+            kind: Some("a\0".to_owned()),
+            ..JobQuery::default()
+        };
+        let label = JobQuery {
+            label: Some("a:\0".to_owned()),
+            ..JobQuery::default()
+        };
+        let instant = JobQuery {
+            created_after: Some(DateTime::<Utc>::MAX_UTC),
+            ..JobQuery::default()
+        };
+        for query in [kind, label, instant] {
+            assert!(matches!(filter(query), Err(ApiError::Query(_))));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Jobs.
+
+mod attempts;
+mod create;
+mod find;
+mod get;
+mod list;
+mod order;
+mod view;
+
+use unity_shared::tenancy::Role;
+use utoipa_axum::routes;
+
+use crate::auth::{Access, Routes};
+
+pub use view::address;
+
+/// The routes of this resource, each with its rule. A kind may ask for a higher role than the rule
+/// of `POST /jobs`.
+pub fn register(routes: Routes) -> Routes {
+    routes
+        .route(
+            Access::Tenant(Role::TenantMember),
+            routes!(create::create_job),
+        )
+        .route(Access::Tenant(Role::TenantViewer), routes!(list::list_jobs))
+        .route(
+            Access::TenantOrSystem(Role::TenantViewer),
+            routes!(get::get_job),
+        )
+        .route(
+            Access::TenantOrSystem(Role::TenantViewer),
+            routes!(attempts::list_job_attempts),
+        )
+}

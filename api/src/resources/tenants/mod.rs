@@ -1,0 +1,22 @@
+//! Tenants.
+
+mod create;
+mod get;
+mod list;
+mod order;
+
+use unity_shared::tenancy::Role;
+use utoipa_axum::routes;
+
+use crate::auth::{Access, Routes};
+
+/// The routes of this resource, each with its rule.
+pub fn register(routes: Routes) -> Routes {
+    routes
+        .route(Access::SystemAdmin, routes!(create::create_tenant))
+        .route(Access::SystemAdmin, routes!(list::list_tenants))
+        .route(
+            Access::TenantOrSystem(Role::TenantViewer),
+            routes!(get::get_tenant),
+        )
+}

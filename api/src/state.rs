@@ -1,0 +1,92 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use unity_shared::{
+    clock::Clock,
+    config::Secret,
+    db::Database,
+    ids::JobId,
+    jobs::{KindSpec, kinds::KINDS},
+    queue::Gate,
+};
+
+use crate::{
+    ends::{EndWatch, Ends},
+    page_token::PageTokens,
+};
+
+/// Settings of the API itself.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// Whether jobs of kind `probe` may be started.
+    pub probe_jobs: bool,
+    /// Signs page tokens; the same for every API process.
+    pub secret_key: Secret,
+}
+
+/// The API's connections and settings. Clones share them.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    gate: Gate,
+    clock: Clock,
+    ends: Ends,
+    page_tokens: PageTokens,
+    probe_jobs: bool,
+}
+
+impl ApiState {
+    /// Begins to listen for ends of attempts. Call it inside a tokio runtime.
+    #[must_use]
+    pub fn new(database: Database, gate: Gate, clock: Clock, options: &ApiOptions) -> Self {
+        let ends = Ends::start(gate.listen_for_ends());
+        let page_tokens = PageTokens::new(&options.secret_key);
+        let probe_jobs = options.probe_jobs;
+        Self(Arc::new(Inner {
+            database,
+            gate,
+            clock,
+            ends,
+            page_tokens,
+            probe_jobs,
+        }))
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn page_tokens(&self) -> &PageTokens {
+        &self.0.page_tokens
+    }
+
+    /// Waits for ends of this job's attempts from now on.
+    pub(crate) fn watch_end(&self, id: JobId) -> EndWatch {
+        self.0.ends.watch(id)
+    }
+
+    /// The kinds that exist on this server.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static KindSpec> {
+        let probe_jobs = self.0.probe_jobs;
+        KINDS.iter().filter(move |kind| probe_jobs || !kind.probe)
+    }
+}
+
+impl std::fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiState")
+            .field("probe_jobs", &self.0.probe_jobs)
+            .finish_non_exhaustive()
+    }
+}
