@@ -14,7 +14,7 @@ BEGIN
     FOREACH role_name IN ARRAY ARRAY['unity_app', 'unity_authenticator', 'unity_engine', 'unity_operator'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             BEGIN
-                EXECUTE format('CREATE ROLE %I NOLOGIN NOBYPASSRLS NOCREATEDB NOCREATEROLE', role_name);
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
             END;
         END IF;

@@ -136,7 +136,7 @@ pub struct DevFlags {
 #[derive(Debug, Clone, clap::Args)]
 pub struct MigrateFlags {
     /// Also creates the two login roles of this installation, with a password from the variable
-    /// UNITY_LOGIN_PASSWORD, and prints their names.
+    /// `UNITY_LOGIN_PASSWORD`, and prints their names.
     #[arg(long)]
     pub create_logins: bool,
 }

@@ -14,7 +14,7 @@ use crate::{
 /// How often a process that does not lead tries to, and one that leads makes sure.
 const ELECTION_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the clock is set by the database's.
-const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+const CLOCK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Why a scheduler could not go on. It has no reason to stop by itself; a loop that panics is one.
 #[derive(Debug, thiserror::Error)]

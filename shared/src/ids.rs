@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Declares a UUIDv7 newtype: `new`, `as_uuid`, text forms and database encoding.
+/// Declares a newtype of a version 7 UUID: `new`, `as_uuid`, text forms and database encoding.
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

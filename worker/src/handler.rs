@@ -97,7 +97,8 @@ pub struct Registered {
 }
 
 impl Registered {
-    /// Starts the handler. A payload that does not fit the kind any more fails the job.
+    /// The handler's work, not started yet. A payload that does not fit the kind any more fails the job.
+    #[must_use]
     pub fn run(&self, context: JobContext) -> BoxFuture<'static, Result<Value, JobError>> {
         (self.run)(context)
     }

@@ -24,7 +24,7 @@ use crate::{
 pub fn run(args: Args) -> Result<()> {
     let global = args.global;
     match args.command {
-        Command::Dev(flags) => dev::run(&global, flags),
+        Command::Dev(flags) => dev::run(&global, &flags),
         Command::Api(flags) => with_runtime(&global.settings(&flags)?, api::run),
         Command::Worker(flags) => with_runtime(&global.settings(&flags)?, worker::run),
         Command::Scheduler(flags) => with_runtime(&global.settings(&flags)?, scheduler::run),

@@ -1,13 +1,13 @@
 //! What the stack stands on: PostgreSQL, Redis and a cluster, each given or private.
 
-use std::{path::PathBuf, str::FromStr as _};
+use std::{fmt::Write as _, path::Path, str::FromStr as _};
 
 use anyhow::{Context as _, Result, anyhow};
 use sha2::{Digest as _, Sha256};
 use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 use unity_shared::{
     config::{Secret, Settings},
-    db::{create_logins, migrate},
+    db::{connection_url, create_logins, migrate},
 };
 use unity_simulator::{Simulator, SimulatorConfig};
 
@@ -54,7 +54,7 @@ impl Backing {
         let data_dir = folder.path().to_owned();
         let (want_postgres, want_redis) = (given_postgres.is_none(), given_redis.is_none());
         let (postgres, redis) = if want_postgres || want_redis {
-            let starting = move || start_private(data_dir, want_postgres, want_redis);
+            let starting = move || start_private(&data_dir, want_postgres, want_redis);
             tokio::task::spawn_blocking(starting).await??
         } else {
             (None, None)
@@ -152,7 +152,7 @@ impl Backing {
 
 type Private = (Option<PrivatePostgres>, Option<PrivateRedis>);
 
-fn start_private(data_dir: PathBuf, postgres: bool, redis: bool) -> Result<Private> {
+fn start_private(data_dir: &Path, postgres: bool, redis: bool) -> Result<Private> {
     let programs: Programs = find_or_install(&show::line)?;
     let postgres = postgres
         .then(|| {
@@ -160,14 +160,14 @@ fn start_private(data_dir: PathBuf, postgres: bool, redis: bool) -> Result<Priva
                 durable: true,
                 max_connections: 300,
             };
-            PrivatePostgres::start(&programs, &data_dir, options)
+            PrivatePostgres::start(&programs, data_dir, options)
         })
         .transpose()?;
     if let Some(server) = &postgres {
         show::line(&format!("PostgreSQL on port {}", server.port()));
     }
     let redis = redis
-        .then(|| PrivateRedis::start(&programs, &data_dir, RedisOptions { persist: true }))
+        .then(|| PrivateRedis::start(&programs, data_dir, RedisOptions { persist: true }))
         .transpose()?;
     if let Some(server) = &redis {
         show::line(&format!("Redis on port {}", server.port()));
@@ -194,9 +194,7 @@ async fn create_database(superuser_url: &str) -> Result<Secret> {
             .await?;
     }
     connection.close().await?;
-    Ok(Secret::new(
-        options.database(DATABASE).to_url_lossy().to_string(),
-    ))
+    Ok(Secret::new(connection_url(&options.database(DATABASE))))
 }
 
 /// Migrates the database and makes this installation's logins. Their password follows from the
@@ -208,10 +206,10 @@ async fn prepare_database(settings: &mut Settings) -> Result<()> {
         .await
         .with_context(|| format!("could not prepare the database {}", at()))?;
     let digest = Sha256::digest(format!("unity dev logins\n{}", owner.reveal()));
-    let password = digest
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
+    let password = digest.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
     let logins = create_logins(owner.reveal(), &password)
         .await
         .with_context(|| format!("could not prepare the logins {}", at()))?;

@@ -15,7 +15,7 @@ use crate::{commands::create_key, process::Connections};
 
 const TENANT: &str = "acme-corp";
 /// A cluster that answers needs a second or two; one that does not should not be waited for longer.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Creates the tenant, or on a later start has its namespace reconciled, and follows the job to its
@@ -69,23 +69,22 @@ async fn reconcile(
     record: &DevRecord,
     connections: &Connections,
 ) -> Result<DemoRecord> {
-    let api_key = match &record.demo {
-        Some(last) => last.api_key.clone(),
-        None => {
-            let tenant = TenantId::parse(TENANT)?;
-            let Connections {
-                database, clock, ..
-            } = connections;
-            let key = create_key(
-                database,
-                clock,
-                Some(&tenant),
-                Role::TenantAdmin,
-                "unity dev",
-            )
-            .await?;
-            key.reveal().to_owned()
-        }
+    let api_key = if let Some(last) = &record.demo {
+        last.api_key.clone()
+    } else {
+        let tenant = TenantId::parse(TENANT)?;
+        let Connections {
+            database, clock, ..
+        } = connections;
+        let key = create_key(
+            database,
+            clock,
+            Some(&tenant),
+            Role::TenantAdmin,
+            "unity dev",
+        )
+        .await?;
+        key.reveal().to_owned()
     };
     let answer = client
         .post(format!("{}/api/v1/jobs", record.api_url))
@@ -128,7 +127,7 @@ async fn follow(client: &Client, api_url: &str, demo: &DemoRecord) -> Result<()>
                 bail!(
                     "the demo job {} {status}: {}",
                     demo.job_id,
-                    job["error"]["message"]
+                    job.pointer("/error/message").unwrap_or(&Value::Null)
                 );
             }
             _ => tokio::time::sleep(POLL).await,

@@ -147,7 +147,7 @@ impl DevRecord {
 
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let context = || format!("could not write {}", path.display());
+    let problem = || format!("could not write {}", path.display());
     let partial = path.with_extension("partial");
     // A left-over from a killed process may have other rights.
     let _ = fs::remove_file(&partial);
@@ -156,10 +156,10 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(&partial)
-        .with_context(context)?;
-    file.write_all(content).with_context(context)?;
-    file.sync_all().with_context(context)?;
-    fs::rename(&partial, path).with_context(context)
+        .with_context(problem)?;
+    file.write_all(content).with_context(problem)?;
+    file.sync_all().with_context(problem)?;
+    fs::rename(&partial, path).with_context(problem)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::{
 pub use self::folder::{DemoRecord, DevRecord, write_private};
 
 /// Runs the stack until it is told to stop, or with `--once` until the demo job has ended.
-pub fn run(global: &GlobalFlags, flags: DevFlags) -> Result<()> {
+pub fn run(global: &GlobalFlags, flags: &DevFlags) -> Result<()> {
     let mut settings = global.settings(&())?;
     if settings.log == Settings::default().log {
         // The terminal belongs to the demo; whoever wants the log lines says so.
@@ -39,7 +39,7 @@ pub fn run(global: &GlobalFlags, flags: DevFlags) -> Result<()> {
     runtime()?.block_on(async {
         let shutdown = shutdown_signal()?;
         tokio::select! {
-            outcome = start_and_serve(&settings, &flags, &folder, &shutdown) => outcome,
+            outcome = start_and_serve(&settings, flags, &folder, &shutdown) => outcome,
             () = stop_early(&shutdown) => Ok(()),
         }
     })

@@ -39,8 +39,14 @@ impl JobProgressView {
 
     /// Shows the job as it is now; the same state twice is shown once.
     pub(super) fn update(&self, status: &str, job: &Value) {
-        let percent = job["progress"]["percent"].as_u64().unwrap_or(0);
-        let message = job["progress"]["message"].as_str().unwrap_or(status);
+        let percent = job
+            .pointer("/progress/percent")
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
+        let message = job
+            .pointer("/progress/message")
+            .and_then(Value::as_str)
+            .unwrap_or(status);
         let now = format!("{status:>9} {percent:>3} %  {message}");
         if *self.last.borrow() == now {
             return;

@@ -216,13 +216,14 @@ fn bool_or_digit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::
 mod tests {
     use super::*;
 
-    fn flags(json: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    fn flags(json: &serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
         json.as_object().cloned().unwrap()
     }
 
     #[test]
     fn a_flag_wins_over_the_default() {
-        let settings = Settings::read(None, &flags(serde_json::json!({"concurrency": 3}))).unwrap();
+        let settings =
+            Settings::read(None, &flags(&serde_json::json!({"concurrency": 3}))).unwrap();
         assert_eq!(settings.concurrency, 3);
         assert_eq!(settings.pool, "default");
     }
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn a_senseless_value_is_refused_by_name() {
         let error =
-            Settings::read(None, &flags(serde_json::json!({"lease_seconds": 0}))).unwrap_err();
+            Settings::read(None, &flags(&serde_json::json!({"lease_seconds": 0}))).unwrap_err();
         assert!(matches!(
             error,
             SettingsError::Value {
@@ -243,7 +244,8 @@ mod tests {
     #[test]
     fn probe_jobs_are_switched_on_by_a_digit_or_a_word() {
         for on in [serde_json::json!(1), serde_json::json!(true)] {
-            let read = Settings::read(None, &flags(serde_json::json!({"probe_jobs": on}))).unwrap();
+            let read =
+                Settings::read(None, &flags(&serde_json::json!({"probe_jobs": on}))).unwrap();
             assert!(read.probe_jobs);
         }
     }
@@ -252,7 +254,7 @@ mod tests {
     fn secrets_are_masked_when_printed() {
         let read = Settings::read(
             None,
-            &flags(serde_json::json!({"redis_url": "redis://:hunter2@localhost"})),
+            &flags(&serde_json::json!({"redis_url": "redis://:hunter2@localhost"})),
         )
         .unwrap();
         assert!(!serde_json::to_string(&read).unwrap().contains("hunter2"));

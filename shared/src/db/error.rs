@@ -20,6 +20,13 @@ pub enum DbError {
     /// Two transactions stood in each other's way. Trying again helps.
     #[error("the transaction conflicted with another")]
     Conflict(#[source] sqlx::Error),
+    /// The login would see every tenant's rows whatever the policies say: a superuser, or a role
+    /// with `BYPASSRLS`.
+    #[error("the login {login} bypasses row-level security: use one that `unity migrate` made")]
+    BypassesRowSecurity {
+        /// The role that was connected as.
+        login: String,
+    },
     /// Anything else: a defect on our side.
     #[error("the database refused the statement")]
     Statement(#[source] sqlx::Error),
@@ -28,7 +35,7 @@ pub enum DbError {
 /// SQLSTATE classes and codes that mean "not now": connection exceptions, insufficient resources,
 /// operator intervention (PostgreSQL manual, appendix A).
 const UNAVAILABLE_CLASSES: [&str; 3] = ["08", "53", "57"];
-/// serialization_failure and deadlock_detected.
+/// `serialization_failure` and `deadlock_detected`.
 const CONFLICT_CODES: [&str; 2] = ["40001", "40P01"];
 
 impl DbError {
@@ -37,7 +44,9 @@ impl DbError {
     pub const fn retryable(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Conflict(_) => true,
-            Self::Constraint { .. } | Self::Statement(_) => false,
+            Self::Constraint { .. } | Self::BypassesRowSecurity { .. } | Self::Statement(_) => {
+                false
+            }
         }
     }
 
@@ -46,7 +55,10 @@ impl DbError {
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Constraint { constraint, .. } => Some(constraint),
-            Self::Unavailable(_) | Self::Conflict(_) | Self::Statement(_) => None,
+            Self::Unavailable(_)
+            | Self::Conflict(_)
+            | Self::BypassesRowSecurity { .. }
+            | Self::Statement(_) => None,
         }
     }
 }

@@ -15,5 +15,5 @@ pub use error::DbError;
 pub use migrate::{MigrateError, migrate};
 pub use platform_tx::{Authenticator, Duty, Engine, Operator, PlatformTx};
 pub use pool::{Database, DatabaseUrls, PoolSettings};
-pub use roles::{LoginUrls, RolesError, create_logins};
+pub use roles::{LoginUrls, RolesError, connection_url, create_logins};
 pub use tenant_tx::TenantTx;

@@ -68,8 +68,9 @@ impl Database {
             engine: open(platform.clone(), Some(Engine::ROLE), settings),
             operator: open(platform, Some(Operator::ROLE), settings),
         };
-        sqlx::query("SELECT 1").execute(&database.app).await?;
-        database.ping().await?;
+        for pool in [&database.app, &database.engine] {
+            refuse_bypass(pool).await?;
+        }
         Ok(database)
     }
 
@@ -152,6 +153,21 @@ impl<D: Duty> PlatformPool<'_, D> {
     }
 }
 
+/// A login that row-level security does not bind must not be used, whoever configured it.
+async fn refuse_bypass(pool: &PgPool) -> Result<(), DbError> {
+    let login = sqlx::query!(
+        r#"SELECT rolname AS "name!", rolsuper OR rolbypassrls AS "bypasses!"
+           FROM pg_roles WHERE rolname = session_user"#
+    )
+    .fetch_one(pool)
+    .await?;
+    if login.bypasses {
+        Err(DbError::BypassesRowSecurity { login: login.name })
+    } else {
+        Ok(())
+    }
+}
+
 fn open(options: PgConnectOptions, role: Option<&str>, settings: PoolSettings) -> PgPool {
     let options = options
         .application_name("unity")
@@ -160,6 +176,6 @@ fn open(options: PgConnectOptions, role: Option<&str>, settings: PoolSettings) -
     PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
-        .idle_timeout(Duration::from_secs(60))
+        .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options)
 }

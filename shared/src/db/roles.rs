@@ -51,18 +51,24 @@ pub async fn create_logins(owner_url: &str, password: &str) -> Result<LoginUrls,
     create_login(&mut connection, &app, "INHERIT", password, &["unity_app"]).await?;
     create_login(&mut connection, &platform, "NOINHERIT", password, &duties).await?;
     let _ = connection.close().await;
-    let url = |role: &str| {
-        owner
-            .clone()
-            .username(role)
-            .password(password)
-            .to_url_lossy()
-            .to_string()
-    };
+    let url = |role: &str| connection_url(&owner.clone().username(role).password(password));
     Ok(LoginUrls {
         app: url(&app),
         platform: url(&platform),
     })
+}
+
+/// The URL of a connection, as any PostgreSQL client reads it: without the driver's own parameters.
+#[must_use]
+pub fn connection_url(options: &PgConnectOptions) -> String {
+    let mut url = options.to_url_lossy();
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| name != "statement-cache-capacity")
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    url.query_pairs_mut().clear().extend_pairs(kept);
+    url.to_string()
 }
 
 async fn create_login(
@@ -83,14 +89,18 @@ async fn create_login(
                  EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
                  END;
              END IF;
-             EXECUTE format('ALTER ROLE %I LOGIN {inherit} NOBYPASSRLS NOCREATEDB NOCREATEROLE PASSWORD %L', login, secret);
+             EXECUTE format('ALTER ROLE %I LOGIN {inherit} PASSWORD %L', login, secret);
              FOREACH member_of IN ARRAY ARRAY[{groups}] LOOP
                  EXECUTE format('GRANT %I TO %I', member_of, login);
              END LOOP;
          END $unity$",
         login = quote_literal(role),
         secret = quote_literal(password),
-        groups = groups.iter().map(|group| quote_literal(group)).collect::<Vec<_>>().join(", "),
+        groups = groups
+            .iter()
+            .map(|group| quote_literal(group))
+            .collect::<Vec<_>>()
+            .join(", "),
     );
     sqlx::raw_sql(AssertSqlSafe(statement))
         .execute(connection)
@@ -110,6 +120,13 @@ fn quote_literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_url_holds_nothing_that_other_clients_refuse() {
+        let url = "postgres://app:secret@127.0.0.1:5432/unity?sslmode=require";
+        let options = PgConnectOptions::from_str(url).unwrap();
+        assert_eq!(connection_url(&options), url);
+    }
 
     #[test]
     fn a_quote_in_a_name_cannot_end_the_literal() {

@@ -38,5 +38,5 @@ pub async fn queue_due_jobs(
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(offers(rows))
+    Ok(offers(&rows))
 }

@@ -88,6 +88,46 @@ impl Verdict {
     }
 }
 
+/// Verdicts as the arrays of the statement, one element for each.
+#[derive(Default)]
+struct Batch {
+    tenants: Vec<String>,
+    ids: Vec<uuid::Uuid>,
+    fences: Vec<i64>,
+    statuses: Vec<String>,
+    outcomes: Vec<String>,
+    results: Vec<Option<Value>>,
+    errors: Vec<Option<Value>>,
+    run_ats: Vec<Option<DateTime<Utc>>>,
+    counts: Vec<bool>,
+}
+
+impl Batch {
+    fn of(finishes: &[Finish]) -> Self {
+        let mut batch = Self::default();
+        for Finish { lease, verdict } in finishes {
+            let Columns {
+                status,
+                outcome,
+                result,
+                error,
+                run_at,
+                counts,
+            } = verdict.columns();
+            batch.tenants.push(lease.tenant_id.to_string());
+            batch.ids.push(lease.id.as_uuid());
+            batch.fences.push(lease.fence);
+            batch.statuses.push(status.to_owned());
+            batch.outcomes.push(outcome.to_owned());
+            batch.results.push(result);
+            batch.errors.push(error);
+            batch.run_ats.push(run_at);
+            batch.counts.push(counts);
+        }
+        batch
+    }
+}
+
 /// Writes verdicts back and answers the jobs for which it counted. A job is missing from the answer
 /// when its fence has moved on: its lease ran out and somebody else has it, or it has ended.
 ///
@@ -98,25 +138,7 @@ pub async fn finish_jobs(
     finishes: &[Finish],
     now: DateTime<Utc>,
 ) -> Result<HashSet<JobId>, DbError> {
-    let columns: Vec<Columns> = finishes
-        .iter()
-        .map(|finish| finish.verdict.columns())
-        .collect();
-    let tenants: Vec<String> = finishes
-        .iter()
-        .map(|finish| finish.lease.tenant_id.to_string())
-        .collect();
-    let ids: Vec<uuid::Uuid> = finishes
-        .iter()
-        .map(|finish| finish.lease.id.as_uuid())
-        .collect();
-    let fences: Vec<i64> = finishes.iter().map(|finish| finish.lease.fence).collect();
-    let statuses: Vec<String> = columns.iter().map(|c| c.status.to_owned()).collect();
-    let outcomes: Vec<String> = columns.iter().map(|c| c.outcome.to_owned()).collect();
-    let results: Vec<Option<Value>> = columns.iter().map(|c| c.result.clone()).collect();
-    let errors: Vec<Option<Value>> = columns.iter().map(|c| c.error.clone()).collect();
-    let run_ats: Vec<Option<DateTime<Utc>>> = columns.iter().map(|c| c.run_at).collect();
-    let counts: Vec<bool> = columns.iter().map(|c| c.counts).collect();
+    let batch = Batch::of(finishes);
     let counted = sqlx::query_scalar!(
         r#"WITH verdict AS (
                SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],
@@ -166,15 +188,15 @@ pub async fn finish_jobs(
                FROM done JOIN numbered USING (tenant_id)
            )
            SELECT id AS "id!: JobId" FROM done"#,
-        &tenants,
-        &ids,
-        &fences,
-        &statuses,
-        &outcomes,
-        &results as &[Option<Value>],
-        &errors as &[Option<Value>],
-        &run_ats as &[Option<DateTime<Utc>>],
-        &counts,
+        &batch.tenants,
+        &batch.ids,
+        &batch.fences,
+        &batch.statuses,
+        &batch.outcomes,
+        &batch.results as &[Option<Value>],
+        &batch.errors as &[Option<Value>],
+        &batch.run_ats as &[Option<DateTime<Utc>>],
+        &batch.counts,
         now,
     )
     .fetch_all(tx.connection())

@@ -15,7 +15,7 @@ pub trait JobKind: Serialize + DeserializeOwned + utoipa::ToSchema + Send + Sync
     /// The queue that its jobs wait in; a worker pool consumes the queue of its own name.
     const QUEUE: &'static str = "default";
     /// Longest time of one attempt, unless the job says otherwise.
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_mins(1);
     /// How often and when it is tried again.
     const RETRY: RetryPolicy = RetryPolicy::STANDARD;
     /// The least role that may start it through the API.
@@ -130,7 +130,7 @@ fn json_pointer(path: &serde_path_to_error::Path) -> String {
     let mut pointer = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Seq { index } => pointer.extend(["/", &index.to_string()]),
             Segment::Map { key } => {
                 pointer.push('/');
                 pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));

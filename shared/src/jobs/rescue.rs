@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     db::{DbError, Engine, PlatformTx},
-    ids::{JobId, TenantId},
+    ids::{JobId, TenantId, WorkerId},
 };
 
 /// A job whose lease had run out.
@@ -16,6 +16,10 @@ pub struct Rescued {
     pub id: JobId,
     /// Its kind.
     pub kind: String,
+    /// Its queue.
+    pub queue: String,
+    /// The worker that held the lease.
+    pub worker_id: WorkerId,
     /// `queued`, or `failed` if it may not run again.
     pub status: String,
 }
@@ -37,7 +41,7 @@ pub async fn rescue_expired_leases(
     let rescued = sqlx::query_as!(
         Rescued,
         r#"WITH expired AS (
-               SELECT tenant_id, id FROM jobs
+               SELECT tenant_id, id, worker_id FROM jobs
                WHERE status = 'running' AND lease_expires_at < $1
                ORDER BY lease_expires_at
                LIMIT $2
@@ -56,7 +60,8 @@ pub async fn rescue_expired_leases(
                    lease_expires_at = NULL
                FROM expired
                WHERE job.tenant_id = expired.tenant_id AND job.id = expired.id
-               RETURNING job.tenant_id, job.id, job.fence, job.kind, job.attempt, job.status, job.error
+               RETURNING job.tenant_id, job.id, job.fence, job.kind, job.queue, job.attempt, job.status,
+                         job.error, expired.worker_id
            ), ended AS (
                UPDATE job_attempts AS attempt
                SET finished_at = $1, outcome = 'crashed', error = taken.error
@@ -84,7 +89,7 @@ pub async fn rescue_expired_leases(
                FROM taken JOIN numbered USING (tenant_id)
            )
            SELECT tenant_id AS "tenant_id!: TenantId", id AS "id!: JobId", kind AS "kind!",
-                  status AS "status!"
+                  queue AS "queue!", worker_id AS "worker_id!: WorkerId", status AS "status!"
            FROM taken"#,
         now,
         limit,

@@ -24,7 +24,7 @@ impl RetryPolicy {
     pub const STANDARD: Self = Self {
         max_attempts: 5,
         base: Duration::from_secs(1),
-        cap: Duration::from_secs(300),
+        cap: Duration::from_mins(5),
         jitter: 0.25,
     };
 

@@ -42,7 +42,7 @@ impl OfferRow {
     }
 }
 
-pub(super) fn offers(rows: Vec<OfferRow>) -> Vec<Offer> {
+pub(super) fn offers(rows: &[OfferRow]) -> Vec<Offer> {
     rows.iter().filter_map(OfferRow::offer).collect()
 }
 
@@ -54,7 +54,7 @@ pub async fn select_queued_page(
     limit: i64,
 ) -> Result<Vec<Offer>, DbError> {
     let rows = select_page(tx, shard, "queued", after, limit).await?;
-    Ok(offers(rows))
+    Ok(offers(&rows))
 }
 
 /// Running jobs of a shard after the given one, in the order of their ids.

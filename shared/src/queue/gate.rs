@@ -235,6 +235,16 @@ impl Gate {
         Ok(())
     }
 
+    /// Makes room for the worker's name in the ready queue's own list, so that it can register
+    /// again. Its claims stay; what it fetched and did not claim is forgotten.
+    pub async fn rejoin(&self, worker: WorkerId, queue: &str) -> Result<(), GateError> {
+        let mut call = self.scripts.rejoin.prepare_invoke();
+        self.begin(&mut call);
+        call.arg(worker.to_string()).arg(queue);
+        let _: i64 = self.invoke("rejoin the ready queue", &call).await?;
+        Ok(())
+    }
+
     /// Frees slots and registrations that nobody renewed. Answers how many slots were freed.
     pub async fn reap(&self, queues: &[&str]) -> Result<usize, GateError> {
         let mut call = self.scripts.reap.prepare_invoke();

@@ -74,7 +74,7 @@ impl handler::Handler for Handler {
         };
         let report = unity_kubernetes::provision(&self.cluster, &desired, &mut tell)
             .await
-            .map_err(job_error)?;
+            .map_err(|error| job_error(&error))?;
         serde_json::to_value(&report).map_err(|error| JobError::Fail {
             code: "result.unwritable".to_owned(),
             message: error.to_string(),
@@ -82,9 +82,9 @@ impl handler::Handler for Handler {
     }
 }
 
-fn job_error(error: ProvisionError) -> JobError {
+fn job_error(error: &ProvisionError) -> JobError {
     let code = error.code().to_owned();
-    let message = unity_shared::telemetry::chain(&error);
+    let message = error.message();
     match (error.retryable(), error.retry_after()) {
         (true, Some(delay)) => JobError::RetryAfter {
             code,

@@ -12,14 +12,14 @@ use tokio_util::task::AbortOnDropHandle;
 #[derive(Debug)]
 pub(super) struct Batcher<T, R> {
     sender: mpsc::UnboundedSender<(T, oneshot::Sender<R>)>,
-    _task: Arc<AbortOnDropHandle<()>>,
+    task: Arc<AbortOnDropHandle<()>>,
 }
 
 impl<T, R> Clone for Batcher<T, R> {
     fn clone(&self) -> Self {
         Self {
             sender: self.sender.clone(),
-            _task: Arc::clone(&self._task),
+            task: Arc::clone(&self.task),
         }
     }
 }
@@ -44,7 +44,7 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         });
         Self {
             sender,
-            _task: Arc::new(AbortOnDropHandle::new(task)),
+            task: Arc::new(AbortOnDropHandle::new(task)),
         }
     }
 

@@ -104,7 +104,7 @@ impl Heartbeat {
                 }
             }
             Err(error) => {
-                tracing::warn!(error = chain(&error), "could not renew leases in the gate")
+                tracing::warn!(error = chain(&error), "could not renew leases in the gate");
             }
         }
     }

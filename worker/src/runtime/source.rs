@@ -6,7 +6,6 @@
 //! does not end this backend, it starts the inner one anew while running jobs go on.
 
 use std::{
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -22,7 +21,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::sync::PollSemaphore;
 use unity_shared::{
-    ids::JobId,
+    ids::{JobId, WorkerId},
     queue::{Gate, Wake, WakeListener},
     telemetry::chain,
 };
@@ -57,9 +56,32 @@ pub(super) struct GateSource {
     places: PollSemaphore,
     place: Option<OwnedSemaphorePermit>,
     wake: WakeUp,
-    listener: Arc<WakeListener>,
-    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    _listener: WakeListener,
+    rejoining: Option<BoxFuture<'static, ()>>,
+    member: Member,
     settler: Batcher<JobId, ()>,
+}
+
+/// A worker as a member of its queue.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub gate: Gate,
+    pub worker: WorkerId,
+    pub queue: Arc<str>,
+}
+
+impl Member {
+    async fn rejoin(self) {
+        loop {
+            tokio::time::sleep(RESTART_PAUSE).await;
+            match self.gate.rejoin(self.worker, &self.queue).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "could not rejoin, trying again");
+                }
+            }
+        }
+    }
 }
 
 type WakeUp = BoxFuture<'static, broadcast::Receiver<Wake>>;
@@ -71,12 +93,12 @@ pub(super) enum Never {}
 
 impl GateSource {
     pub(super) fn new(
-        gate: &Gate,
-        queue: &str,
+        member: Member,
         places: Arc<Semaphore>,
         most: usize,
         settler: Batcher<JobId, ()>,
     ) -> Self {
+        let (gate, queue) = (&member.gate, &*member.queue);
         let config = Config::default()
             .queue(&gate.ready_queue(queue).name)
             .batch_size((most / 4).clamp(1, 100))
@@ -84,15 +106,16 @@ impl GateSource {
             .missed_heartbeats(MISSED_HEARTBEATS)
             .lock_tasks(false)
             .emit_events(false);
-        let listener = Arc::new(gate.listen_for_work(queue));
+        let listener = gate.listen_for_work(queue);
         let wake = wait_for_work(listener.subscribe());
         Self {
             inner: RedisStorage::new(gate.connection()).with_config(config),
             places: PollSemaphore::new(places),
             place: None,
             wake,
-            listener,
-            pause: None,
+            _listener: listener,
+            rejoining: None,
+            member,
             settler,
         }
     }
@@ -109,20 +132,19 @@ impl GateSource {
         }
     }
 
-    /// Starts the inner backend anew after a pause. What it had fetched stays in this worker's
-    /// inflight set; those slots end by themselves and the jobs are offered again.
+    /// Starts the inner backend anew after a pause, and gives back what it had fetched.
     fn restart(&mut self, error: &dyn std::error::Error) {
         tracing::warn!(error = chain(error), "ready queue lost, starting anew");
         self.inner = self.inner.clone();
-        self.pause = Some(Box::pin(tokio::time::sleep(RESTART_PAUSE)));
+        self.rejoining = Some(Box::pin(self.member.clone().rejoin()));
     }
 
-    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(pause) = &mut self.pause {
-            if pause.as_mut().poll(cx).is_pending() {
+    fn poll_rejoined(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(rejoining) = &mut self.rejoining {
+            if rejoining.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.pause = None;
+            self.rejoining = None;
         }
         Poll::Ready(())
     }
@@ -148,7 +170,7 @@ impl Backend for GateSource {
         worker: &WorkerContext,
     ) -> Poll<Result<(), Never>> {
         loop {
-            if self.poll_pause(cx).is_pending() {
+            if self.poll_rejoined(cx).is_pending() {
                 return Poll::Pending;
             }
             match self.inner.poll_ready(cx, worker) {
@@ -165,7 +187,7 @@ impl Backend for GateSource {
         worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Never>>> {
         loop {
-            if self.poll_pause(cx).is_pending() || self.poll_place(cx).is_pending() {
+            if self.poll_rejoined(cx).is_pending() || self.poll_place(cx).is_pending() {
                 return Poll::Pending;
             }
             match self.inner.poll_next(cx, worker) {
@@ -213,7 +235,6 @@ impl Backend for GateSource {
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Never>> {
         // Leaving the queue is one script of the gate, run when the last job has settled: apalis-redis
         // would leave this worker registered.
-        self.listener = Arc::clone(&self.listener);
         Poll::Ready(Ok(()))
     }
 }

@@ -26,7 +26,7 @@ use super::{
     inflight::InFlight,
     register::{Registration, insert_worker, mark_worker_stopped},
     settle::Settler,
-    source::{GateSource, ReadyJob},
+    source::{GateSource, Member, ReadyJob},
 };
 use crate::{handler::Registry, jobs};
 
@@ -213,7 +213,11 @@ impl Worker {
             queue: Arc::clone(queue),
         };
         let settler = settler.start();
-        let (gate, queue, id) = (self.services.gate.clone(), Arc::clone(queue), self.id);
+        let member = Member {
+            gate: self.services.gate.clone(),
+            worker: self.id,
+            queue: Arc::clone(queue),
+        };
         let ended = CancellationToken::new();
         let signal = {
             let ended = ended.clone();
@@ -225,8 +229,8 @@ impl Worker {
         Monitor::new()
             .register(move |_| {
                 let source =
-                    GateSource::new(&gate, &queue, Arc::clone(&places), most, settler.clone());
-                WorkerBuilder::new(id.to_string())
+                    GateSource::new(member.clone(), Arc::clone(&places), most, settler.clone());
+                WorkerBuilder::new(member.worker.to_string())
                     .backend(source)
                     .concurrency(most)
                     .data(way.clone())

@@ -36,7 +36,7 @@ pub struct Probe {
 
 impl JobKind for Probe {
     const NAME: &'static str = "probe";
-    const TIMEOUT: Duration = Duration::from_secs(300);
+    const TIMEOUT: Duration = Duration::from_mins(5);
     const PROBE: bool = true;
     const RETRY: RetryPolicy = RetryPolicy {
         max_attempts: 5,

@@ -22,14 +22,14 @@ impl ProvisionNamespace {
 
 impl JobKind for ProvisionNamespace {
     const NAME: &'static str = "provision_namespace";
-    const TIMEOUT: Duration = Duration::from_secs(120);
+    const TIMEOUT: Duration = Duration::from_mins(2);
     const START_ROLE: Role = Role::TenantAdmin;
     const DEFAULT_RESOURCE_KEY: Option<&'static str> = Some(Self::RESOURCE_KEY);
     /// A cluster that is away for an hour still gets its namespaces.
     const RETRY: RetryPolicy = RetryPolicy {
         max_attempts: 20,
         base: Duration::from_secs(1),
-        cap: Duration::from_secs(300),
+        cap: Duration::from_mins(5),
         jitter: 0.25,
     };
 }

@@ -148,3 +148,15 @@ local function let_go(id, job)
   end
   enter_rings(job.tenant)
 end
+
+-- Ends a worker's registration with apalis-redis. Ids that it fetched and never claimed are
+-- forgotten, to be offered again.
+local function end_registration(worker, queue)
+  call('ZREM', key('queue', queue, 'workers'), worker)
+  local inflight = key('queue', queue, 'inflight', worker)
+  for _, id in ipairs(call('SMEMBERS', inflight)) do
+    local job = info(id)
+    if job and call('HEXISTS', P .. 'claimed', id) == 0 then let_go(id, job) end
+  end
+  call('DEL', inflight, key('queue', queue, 'workers', 'metadata', worker))
+end
