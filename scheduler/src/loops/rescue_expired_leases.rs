@@ -16,7 +16,7 @@ pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
         let rescued = rescue_expired_leases(&mut tx, PAGE, context.clock.now()).await?;
         for job in &rescued {
             tracing::warn!(
-                tenant_id = %job.tenant_id, job_id = %job.id, kind = job.kind, status = job.status,
+                tenant_id = %job.tenant_id, job_id = %job.id, kind = job.kind, status = job.status.as_str(),
                 "lease expired: its worker is gone"
             );
             metrics::counter!("unity_jobs_rescued_total", "kind" => job.kind.clone()).increment(1);

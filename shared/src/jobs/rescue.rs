@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     db::{DbError, Engine, PlatformTx},
     ids::{JobId, TenantId, WorkerId},
+    jobs::JobStatus,
 };
 
 /// A job whose lease had run out.
@@ -21,7 +22,7 @@ pub struct Rescued {
     /// The worker that held the lease.
     pub worker_id: WorkerId,
     /// `queued`, or `failed` if it may not run again.
-    pub status: String,
+    pub status: JobStatus,
 }
 
 /// A job that took this many workers with it in a row is not run again: the next one would most
@@ -89,7 +90,7 @@ pub async fn rescue_expired_leases(
                FROM taken JOIN numbered USING (tenant_id)
            )
            SELECT tenant_id AS "tenant_id!: TenantId", id AS "id!: JobId", kind AS "kind!",
-                  queue AS "queue!", worker_id AS "worker_id!: WorkerId", status AS "status!"
+                  queue AS "queue!", worker_id AS "worker_id!: WorkerId", status AS "status!: JobStatus"
            FROM taken"#,
         now,
         limit,

@@ -185,3 +185,83 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    fn job(fence: i64) -> ClaimedJob {
+        ClaimedJob {
+            tenant_id: "acme".parse().unwrap(),
+            id: "01a20794-a56f-7252-8753-535794900d1a".parse().unwrap(),
+            kind: "probe".to_owned(),
+            queue: "default".to_owned(),
+            priority: 5,
+            payload: json!({}),
+            attempt: 1,
+            max_attempts: 5,
+            fence,
+            timeout_seconds: 60,
+            resource_key: None,
+            run_at: DateTime::UNIX_EPOCH,
+            request_id: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_was_not_renewed_ends_before_its_lease_does() {
+        let list = InFlight::new(LEASE);
+        let place = list.enter(&job(1));
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert!(list.stop_overdue().is_some());
+        assert!(!place.token.is_cancelled());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(list.stop_overdue(), None);
+        assert!(place.token.is_cancelled());
+        assert_eq!(place.stop_reason(), Some(Stop::LeaseLost));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_attempt_goes_on() {
+        let list = InFlight::new(LEASE);
+        let place = list.enter(&job(1));
+        for _ in 0..5 {
+            tokio::time::advance(Duration::from_secs(5)).await;
+            let keys: Vec<LeaseKey> = list.claims().into_iter().map(|(key, _)| key).collect();
+            list.renewed(&keys, Instant::now());
+            list.stop_overdue();
+        }
+        assert!(!place.token.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_lost_lease_outweighs_a_hand_back() {
+        let list = InFlight::new(LEASE);
+        let place = list.enter(&job(1));
+        list.stop_all(Stop::HandBack);
+        list.stop(
+            &LeaseKey {
+                fence: 1,
+                ..list.claims().remove(0).0
+            },
+            Stop::LeaseLost,
+        );
+        assert_eq!(place.stop_reason(), Some(Stop::LeaseLost));
+    }
+
+    #[tokio::test]
+    async fn the_place_of_an_older_attempt_does_not_take_the_newer_one_out() {
+        let list = InFlight::new(LEASE);
+        let older = list.enter(&job(1));
+        let newer = list.enter(&job(2));
+        drop(older);
+        assert_eq!(list.len(), 1);
+        drop(newer);
+        assert_eq!(list.len(), 0);
+    }
+}

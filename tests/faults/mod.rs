@@ -1,0 +1,4 @@
+//! Processes that are killed, servers that go away.
+
+mod outage;
+mod worker_killed;

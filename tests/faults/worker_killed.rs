@@ -1,0 +1,127 @@
+//! SIGKILL in the middle of a job.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    flows::processes::spawn,
+    harness::{Stack, StackOptions, eventually},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_a_killed_worker_is_finished_by_another_once_and_within_the_lease() {
+    let options = StackOptions {
+        workers: 0,
+        lease: Duration::from_secs(3),
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("killed").await;
+    let (mut victim, _file) = spawn(&stack, &["worker"]).await;
+    let id = stack.probe(&caller, json!({ "sleep_ms": 1500 })).await;
+    eventually("the job runs", || async {
+        let job = caller
+            .get(&format!("/api/v1/jobs/{id}"))
+            .await
+            .expect(200)
+            .json;
+        (job["status"] == "running").then_some(())
+    })
+    .await;
+    victim.kill().await.unwrap();
+    let killed = std::time::Instant::now();
+    let survivor = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(survivor.clone()).await;
+    let job = stack.ended(&caller, &id).await;
+    println!(
+        "finished {:.1} s after the kill",
+        killed.elapsed().as_secs_f64()
+    );
+    assert_eq!(job["status"], "succeeded");
+    assert_eq!(job["attempt"], 2, "the crash counts as an attempt");
+    let attempts = caller
+        .get(&format!("/api/v1/jobs/{id}/attempts"))
+        .await
+        .expect(200)
+        .json;
+    let outcomes: Vec<&str> = attempts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["crashed", "succeeded"]);
+    survivor.cancel();
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_provisioning_leaves_a_namespace_that_another_completes() {
+    let options = StackOptions {
+        workers: 0,
+        lease: Duration::from_secs(3),
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let (mut victim, _file) = spawn(&stack, &["worker"]).await;
+    let created = stack
+        .admin
+        .post("/api/v1/tenants", &crate::harness::tenant_body("half"))
+        .await
+        .expect(201);
+    let caller = stack.admin.with_key(&created.text_of("api_key"));
+    let id = created.text_of("job_id");
+    eventually("provisioning has begun", || async {
+        let job = caller
+            .get(&format!("/api/v1/jobs/{id}"))
+            .await
+            .expect(200)
+            .json;
+        (job["status"] != "queued").then_some(())
+    })
+    .await;
+    victim.kill().await.unwrap();
+    let survivor = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(survivor.clone()).await;
+    assert_eq!(stack.ended(&caller, &id).await["status"], "succeeded");
+    let twice = "SELECT count(*) FROM job_attempts WHERE outcome = 'succeeded'";
+    assert_eq!(stack.count(twice).await, 1);
+    survivor.cancel();
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_worker_cannot_write_over_the_attempt_that_followed() {
+    use unity_shared::jobs::{Finish, LeaseKey, Verdict, finish_jobs};
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("late").await;
+    let id = stack
+        .probe(&caller, json!({ "sleep_ms": 300, "echo": "mine" }))
+        .await;
+    eventually("the job runs", || async {
+        let job = caller
+            .get(&format!("/api/v1/jobs/{id}"))
+            .await
+            .expect(200)
+            .json;
+        (job["status"] == "running").then_some(())
+    })
+    .await;
+    let stale = Finish {
+        lease: LeaseKey {
+            tenant_id: "late".parse().unwrap(),
+            id: id.parse().unwrap(),
+            fence: 0,
+        },
+        verdict: Verdict::Succeeded(json!("forged")),
+    };
+    let mut tx = stack.database.engine().statement().await.unwrap();
+    let counted = finish_jobs(&mut tx, &[stale], stack.clock.now())
+        .await
+        .unwrap();
+    assert!(counted.is_empty());
+    drop(tx);
+    assert_eq!(stack.ended(&caller, &id).await["result"]["echo"], "mine");
+    stack.finish().await;
+}

@@ -1,0 +1,252 @@
+//! The gate: limits, keys, turns, and an emptied Redis.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use unity_shared::tenancy::JobLimits;
+
+use crate::harness::{Caller, Stack, StackOptions, eventually};
+
+async fn set_limit(stack: &Stack, tenant: &str, max_concurrent: u32) {
+    sqlx::query("UPDATE tenants SET max_concurrent = $2 WHERE id = $1")
+        .bind(tenant)
+        .bind(i32::try_from(max_concurrent).unwrap())
+        .execute(&mut stack.owner().await)
+        .await
+        .unwrap();
+    let limits = JobLimits {
+        max_concurrent,
+        weight: 1,
+    };
+    stack
+        .gate
+        .set_limits(&[(tenant.parse().unwrap(), limits)])
+        .await
+        .unwrap();
+}
+
+/// Most attempts of the tenant's probes that overlapped, from the record.
+async fn most_at_once(stack: &Stack, tenant: &str) -> i64 {
+    sqlx::query_scalar(
+        "WITH probes AS (SELECT a.* FROM job_attempts a JOIN jobs j ON j.id = a.job_id
+                         WHERE j.kind = 'probe' AND a.tenant_id = $1),
+              edges AS (SELECT started_at AS at, 1 AS step FROM probes
+                        UNION ALL SELECT finished_at, -1 FROM probes)
+         SELECT max(running) FROM (SELECT sum(step) OVER (ORDER BY at, step) AS running FROM edges) AS r",
+    )
+    .bind(tenant)
+    .fetch_one(&mut stack.owner().await)
+    .await
+    .unwrap()
+}
+
+async fn enqueue(stack: &Stack, caller: &Caller, count: usize, payload: Value) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(stack.probe(caller, payload.clone()).await);
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_never_runs_more_than_its_limit_over_two_workers() {
+    let stack = Stack::start_with(StackOptions {
+        workers: 2,
+        ..StackOptions::default()
+    })
+    .await;
+    let caller = stack.create_tenant("limited").await;
+    set_limit(&stack, "limited", 3).await;
+    for id in enqueue(&stack, &caller, 24, json!({ "sleep_ms": 30 })).await {
+        assert_eq!(stack.ended(&caller, &id).await["status"], "succeeded");
+    }
+    assert_eq!(most_at_once(&stack, "limited").await, 3);
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_zero_holds_every_job_until_it_is_raised() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("held").await;
+    eventually("the namespace is provisioned", || async {
+        let left = stack
+            .count("SELECT count(*) FROM jobs WHERE finished_at IS NULL")
+            .await;
+        (left == 0).then_some(())
+    })
+    .await;
+    set_limit(&stack, "held", 0).await;
+    let id = stack.probe(&caller, json!({})).await;
+    let other = stack.create_tenant("free").await;
+    // Another tenant's job, enqueued later, passes by: the held one waits in nobody's way.
+    let passed = stack.probe(&other, json!({})).await;
+    assert_eq!(stack.ended(&other, &passed).await["status"], "succeeded");
+    let job = caller
+        .get(&format!("/api/v1/jobs/{id}"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(job["status"], "queued");
+    set_limit(&stack, "held", 1).await;
+    assert_eq!(stack.ended(&caller, &id).await["status"], "succeeded");
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_with_one_resource_key_run_one_after_the_other_in_order() {
+    let stack = Stack::start_with(StackOptions {
+        workers: 2,
+        ..StackOptions::default()
+    })
+    .await;
+    let caller = stack.create_tenant("keyed").await;
+    let body =
+        json!({ "kind": "probe", "payload": { "sleep_ms": 20 }, "resource_key": "cluster-1" });
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        ids.push(
+            caller
+                .post("/api/v1/jobs", &body)
+                .await
+                .expect(202)
+                .text_of("id"),
+        );
+    }
+    let mut starts = Vec::new();
+    for id in &ids {
+        starts.push(
+            stack.ended(&caller, id).await["started_at"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
+    }
+    assert!(starts.is_sorted(), "{starts:?}");
+    assert_eq!(most_at_once(&stack, "keyed").await, 1);
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_higher_priority_goes_first() {
+    let options = StackOptions {
+        workers: 0,
+        concurrency: 1,
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("priority").await;
+    let mut ids = Vec::new();
+    for priority in [1, 9, 5] {
+        let body = json!({ "kind": "probe", "payload": {}, "priority": priority });
+        ids.push(
+            caller
+                .post("/api/v1/jobs", &body)
+                .await
+                .expect(202)
+                .text_of("id"),
+        );
+    }
+    let worker = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(worker.clone()).await;
+    let mut starts = Vec::new();
+    for id in &ids {
+        starts.push(
+            stack.ended(&caller, id).await["started_at"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
+    }
+    assert!(starts[1] < starts[2] && starts[2] < starts[0], "{starts:?}");
+    worker.cancel();
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_tenant_does_not_wait_behind_a_flood() {
+    let options = StackOptions {
+        concurrency: 2,
+        ..StackOptions::default()
+    };
+    let stack = Stack::start_with(options).await;
+    let flood = stack.create_tenant("flood").await;
+    let quiet = stack.create_tenant("quiet").await;
+    let mut floods = enqueue(&stack, &flood, 60, json!({ "sleep_ms": 20 })).await;
+    let few = enqueue(&stack, &quiet, 3, json!({ "sleep_ms": 20 })).await;
+    for id in &few {
+        stack.ended(&quiet, id).await;
+    }
+    // By turns, three jobs of the quiet tenant pass at most about as many of the flood.
+    let last = floods.pop().unwrap();
+    let waiting = flood
+        .get(&format!("/api/v1/jobs/{last}"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(waiting["status"], "queued", "the flood was served first");
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_offer_was_lost_is_offered_by_the_sweeper() {
+    let stack = Stack::start_with(StackOptions {
+        scheduler: false,
+        ..StackOptions::default()
+    })
+    .await;
+    let caller = stack.create_tenant("lost").await;
+    let id = stack.probe(&caller, json!({})).await;
+    stack.ended(&caller, &id).await;
+    sqlx::query(
+        "INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, max_attempts,
+                           timeout_seconds, run_at, created_at)
+         SELECT tenant_id, gen_random_uuid(), kind, queue, 'queued', priority, payload, max_attempts,
+                timeout_seconds, now(), now() FROM jobs WHERE kind = 'probe'",
+    )
+    .execute(&mut stack.owner().await)
+    .await
+    .unwrap();
+    stack.tick().await;
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_redis_loses_no_job_and_breaks_no_limit() {
+    let stack = Stack::start_with(StackOptions {
+        workers: 2,
+        ..StackOptions::default()
+    })
+    .await;
+    let caller = stack.create_tenant("wiped").await;
+    set_limit(&stack, "wiped", 4).await;
+    let ids = enqueue(&stack, &caller, 60, json!({ "sleep_ms": 40 })).await;
+    stack.wipe_redis().await;
+    let more = enqueue(&stack, &caller, 10, json!({ "sleep_ms": 5 })).await;
+    for id in ids.iter().chain(&more) {
+        assert_eq!(stack.ended(&caller, id).await["status"], "succeeded");
+    }
+    assert!(most_at_once(&stack, "wiped").await <= 4);
+    let twice = "SELECT count(*) FROM (SELECT job_id FROM job_attempts WHERE outcome = 'succeeded'
+                 GROUP BY job_id HAVING count(*) > 1) AS t";
+    assert_eq!(stack.count(twice).await, 0);
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_are_free_again_when_the_jobs_have_ended() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("slots").await;
+    for id in enqueue(&stack, &caller, 10, json!({})).await {
+        stack.ended(&caller, &id).await;
+    }
+    eventually("no slot is held", || async {
+        let held = stack
+            .gate
+            .expiring("default", Duration::from_hours(1))
+            .await
+            .unwrap();
+        held.is_empty().then_some(())
+    })
+    .await;
+    stack.finish().await;
+}

@@ -1,0 +1,11 @@
+//! What a user does, from the call to its effect.
+
+mod dev_command;
+mod drain;
+mod gate;
+mod long_poll;
+pub(crate) mod processes;
+mod provision;
+mod ready_queue_contract;
+mod retry;
+mod schedule;

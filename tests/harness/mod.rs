@@ -1,0 +1,13 @@
+//! What every test stands on.
+
+mod client;
+mod cluster;
+mod proxy;
+mod servers;
+mod stack;
+
+pub use client::{Answer, Caller};
+pub use cluster::Cluster;
+pub use proxy::Proxy;
+pub use servers::{database_url_of, servers};
+pub use stack::{Stack, StackOptions, eventually, tenant_body};
