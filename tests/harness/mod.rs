@@ -9,5 +9,5 @@ mod stack;
 pub use client::{Answer, Caller};
 pub use cluster::Cluster;
 pub use proxy::Proxy;
-pub use servers::{database_url_of, servers};
+pub use servers::servers;
 pub use stack::{Stack, StackOptions, eventually, tenant_body};

@@ -113,6 +113,6 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 /// The same URL for another database.
-pub fn database_url_of(url: &str, database: &str) -> String {
+fn database_url_of(url: &str, database: &str) -> String {
     connection_url(&PgConnectOptions::from_str(url).unwrap().database(database))
 }

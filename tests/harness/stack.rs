@@ -319,9 +319,16 @@ impl Stack {
         for tenant in tenants {
             let name = format!("tenant-{tenant}");
             // Most of them were never made.
-            let _ = namespaces.delete(&name, &kube::api::DeleteParams::default()).await;
+            let _ = namespaces
+                .delete(&name, &kube::api::DeleteParams::default())
+                .await;
             eventually(&format!("{name} is gone"), || async {
-                namespaces.get_opt(&name).await.unwrap().is_none().then_some(())
+                namespaces
+                    .get_opt(&name)
+                    .await
+                    .unwrap()
+                    .is_none()
+                    .then_some(())
             })
             .await;
         }

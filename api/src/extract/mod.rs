@@ -8,4 +8,4 @@ mod query;
 pub use idempotency::{Idempotency, IdempotentRequest};
 pub use json::{BODY_LIMIT_BYTES, JsonBody};
 pub use path::PathId;
-pub use query::QueryParameters;
+pub use query::{NoParameters, QueryParameters};

@@ -26,6 +26,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameter
     }
 }
 
+/// A route that takes no parameters: any is refused, since a misspelt filter that is ignored would
+/// answer another question than the one asked.
+#[derive(Debug)]
+pub struct NoParameters;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let QueryParameters(Nothing {}) = QueryParameters::from_request_parts(parts, state).await?;
+        Ok(Self)
+    }
+}
+
 fn own_words(rejection: &str) -> String {
     shorten(rejection.strip_prefix(PREAMBLE).unwrap_or(rejection))
 }

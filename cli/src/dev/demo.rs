@@ -5,7 +5,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use unity_shared::{ids::TenantId, tenancy::Role};
+use unity_shared::{
+    ids::TenantId,
+    jobs::{JobKind as _, kinds::ProvisionNamespace},
+    tenancy::Role,
+};
 
 use super::{
     folder::{DemoRecord, DevRecord},
@@ -89,7 +93,7 @@ async fn reconcile(
     let answer = client
         .post(format!("{}/api/v1/jobs", record.api_url))
         .bearer_auth(&api_key)
-        .json(&json!({ "kind": "provision_namespace", "payload": {} }))
+        .json(&json!({ "kind": ProvisionNamespace::NAME, "payload": {} }))
         .send()
         .await
         .context("the API did not answer")?;

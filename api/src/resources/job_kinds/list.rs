@@ -10,7 +10,7 @@ use unity_shared::{
     tenancy::Role,
 };
 
-use crate::{resources::page::Page, state::ApiState};
+use crate::{extract::NoParameters, resources::page::Page, state::ApiState};
 
 /// A kind of job.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -53,7 +53,10 @@ pub struct RetryPolicyView {
     tag = "jobs",
     responses((status = 200, description = "All kinds.", body = Page<JobKindView>)),
 )]
-pub async fn list_job_kinds(State(state): State<ApiState>) -> Json<Page<JobKindView>> {
+pub async fn list_job_kinds(
+    State(state): State<ApiState>,
+    NoParameters: NoParameters,
+) -> Json<Page<JobKindView>> {
     Json(Page::whole(state.kinds().map(JobKindView::from).collect()))
 }
 

@@ -10,7 +10,11 @@ use unity_shared::{
 
 use super::find::tenant_to_search;
 use crate::{
-    auth::Caller, error::ApiError, extract::PathId, problem::ProblemBody, resources::page::Page,
+    auth::Caller,
+    error::ApiError,
+    extract::{NoParameters, PathId},
+    problem::ProblemBody,
+    resources::page::Page,
     state::ApiState,
 };
 
@@ -51,6 +55,7 @@ pub async fn list_job_attempts(
     State(state): State<ApiState>,
     caller: Caller,
     PathId(id): PathId<JobId>,
+    NoParameters: NoParameters,
 ) -> Result<Json<Page<AttemptView>>, ApiError> {
     let tenant = tenant_to_search(&state, &caller, id).await?;
     let mut tx = state.database().tenant(&tenant).await?;

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     auth::{TenantCaller, why_refused},
     error::ApiError,
-    extract::{Idempotency, IdempotentRequest, JsonBody},
+    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     middleware::CurrentRequestId,
     offer::offer_job,
     problem::ProblemBody,
@@ -55,6 +55,7 @@ pub async fn create_job(
     State(state): State<ApiState>,
     caller: TenantCaller,
     CurrentRequestId(request_id): CurrentRequestId,
+    NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<JobOrder>,
 ) -> Result<Response, ApiError> {

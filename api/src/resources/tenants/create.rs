@@ -26,7 +26,7 @@ use unity_shared::{
 use super::order::{AcceptedTenant, TenantOrder};
 use crate::{
     error::ApiError,
-    extract::{Idempotency, IdempotentRequest, JsonBody},
+    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     middleware::CurrentRequestId,
     offer::{announce_limits, offer_job},
     problem::ProblemBody,
@@ -100,6 +100,7 @@ struct Plans {
 pub async fn create_tenant(
     State(state): State<ApiState>,
     CurrentRequestId(request_id): CurrentRequestId,
+    NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<TenantOrder>,
 ) -> Result<Response, ApiError> {

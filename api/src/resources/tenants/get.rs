@@ -12,7 +12,11 @@ use unity_shared::{
 };
 
 use crate::{
-    auth::Caller, error::ApiError, extract::PathId, problem::ProblemBody, state::ApiState,
+    auth::Caller,
+    error::ApiError,
+    extract::{NoParameters, PathId},
+    problem::ProblemBody,
+    state::ApiState,
 };
 
 /// Shows a tenant to a system administrator or to itself.
@@ -32,6 +36,7 @@ pub async fn get_tenant(
     State(state): State<ApiState>,
     caller: Caller,
     PathId(id): PathId<TenantId>,
+    NoParameters: NoParameters,
 ) -> Result<Response, ApiError> {
     // Decided before the database is asked: for another's tenant and for none, nothing differs.
     if caller.tenant.is_some_and(|own| own != id) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::jobs::{JobKind, RetryPolicy};
@@ -29,9 +29,21 @@ pub struct Probe {
     #[schema(value_type = Option<Value>)]
     pub echo: Option<Value>,
     /// Progress reports, evenly over the sleep, 0 to 100. Absent = none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "at_most_a_hundred"
+    )]
     #[schema(maximum = 100)]
     pub progress_steps: Option<u8>,
+}
+
+fn at_most_a_hundred<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    let steps = Option::<u8>::deserialize(deserializer)?;
+    match steps {
+        Some(steps) if steps > 100 => Err(serde::de::Error::custom("must be between 0 and 100")),
+        steps => Ok(steps),
+    }
 }
 
 impl JobKind for Probe {

@@ -1,0 +1,5 @@
+//! What one tenant can see of another: nothing.
+
+mod catalogue;
+mod foreign;
+mod rows;

@@ -1,0 +1,95 @@
+//! Statements that somebody made the application send.
+
+use super::{app_as, attempt, stack_of_two, tenant_tables};
+
+/// What an injected statement would try, and the SQLSTATE that must answer it.
+const TRICKS: &[(&str, &str)] = &[
+    ("SET ROLE unity_engine", "42501"),
+    ("SET ROLE unity_operator", "42501"),
+    ("SET LOCAL ROLE unity_authenticator", "42501"),
+    ("SELECT set_config('role', 'unity_engine', true)", "42501"),
+    ("SET SESSION AUTHORIZATION unity_engine", "42501"),
+    (
+        "SELECT set_config('session_authorization', 'unity_operator', true)",
+        "42501",
+    ),
+    ("GRANT unity_engine TO CURRENT_USER", "42501"),
+    ("ALTER ROLE CURRENT_USER BYPASSRLS", "42501"),
+    ("CREATE ROLE intruder", "42501"),
+    ("SET LOCAL row_security = off; SELECT * FROM jobs", "42501"),
+    (
+        "SELECT set_config('row_security', 'off', true); SELECT * FROM events",
+        "42501",
+    ),
+    ("ALTER TABLE jobs DISABLE ROW LEVEL SECURITY", "42501"),
+    ("ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY", "42501"),
+    ("DROP POLICY tenant_isolation ON jobs", "42501"),
+    ("CREATE POLICY wide ON jobs USING (true)", "42501"),
+    ("GRANT SELECT (hash) ON api_keys TO CURRENT_USER", "42501"),
+    (
+        "CREATE OR REPLACE FUNCTION current_tenant() RETURNS text LANGUAGE sql RETURN 'bravo'",
+        "42501",
+    ),
+    ("CREATE TABLE mine (tenant_id text)", "42501"),
+    ("CREATE SCHEMA mine", "42501"),
+    ("SELECT * FROM api_keys", "42501"),
+    ("SELECT hash FROM api_keys", "42501"),
+    ("SELECT password_hash FROM users", "42501"),
+    ("COPY jobs TO '/tmp/jobs.txt'", "42501"),
+    ("COPY jobs FROM PROGRAM 'true'", "42501"),
+    ("SELECT pg_read_file('postgresql.conf')", "42501"),
+    ("SELECT * FROM pg_authid", "42501"),
+    ("SELECT * FROM pg_statistic", "42501"),
+    ("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE", "42501"),
+    (
+        "MERGE INTO jobs USING (SELECT 1) AS one ON tenant_id = 'bravo' WHEN MATCHED THEN DELETE",
+        "42501",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_gives_the_applications_login_more_than_it_has() {
+    let stack = stack_of_two().await;
+    let mut app = app_as(&stack, "alpha").await;
+    for (trick, state) in TRICKS {
+        assert_eq!(
+            attempt(&mut app, trick).await,
+            Err((*state).to_owned()),
+            "{trick}"
+        );
+    }
+    stack.finish().await;
+}
+
+/// An error is an answer too: a condition that only another tenant's row would trip must not trip.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_is_never_applied_to_another_tenants_row() {
+    let stack = stack_of_two().await;
+    sqlx::raw_sql("ANALYZE")
+        .execute(&mut stack.owner().await)
+        .await
+        .unwrap();
+    let mut app = app_as(&stack, "alpha").await;
+    for oracle in [
+        "SELECT 1 FROM jobs WHERE 1 / (CASE tenant_id WHEN 'bravo' THEN 0 ELSE 1 END) = 2",
+        "SELECT 1 FROM jobs WHERE (CASE WHEN resource_key LIKE 'bravo%' THEN resource_key ELSE '1' END)::int = 2",
+        "SELECT 1 FROM tenants WHERE (CASE id WHEN 'bravo' THEN name ELSE '1' END)::int = 2",
+    ] {
+        assert_eq!(attempt(&mut app, oracle).await, Ok(0), "{oracle}");
+    }
+    // What ANALYZE keeps of the rows is a copy of them.
+    let statistics: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stats WHERE schemaname = 'public' AND tablename = ANY($1)",
+    )
+    .bind(
+        tenant_tables(&mut app)
+            .await
+            .into_keys()
+            .collect::<Vec<_>>(),
+    )
+    .fetch_one(&mut app)
+    .await
+    .unwrap();
+    assert_eq!(statistics, 0);
+    stack.finish().await;
+}

@@ -1,0 +1,191 @@
+//! Compares an answer with the schema that the document gives for it: no field that is not described,
+//! none missing that is required, each of its type.
+
+use serde_json::Value;
+
+use crate::harness::Answer;
+
+/// Checks the answer's status, content type and body against the operation of this name.
+pub fn check(document: &Value, operation: &str, answer: &Answer) {
+    let items = document["paths"].as_object().unwrap().values();
+    let described = items
+        .flat_map(|item| item.as_object().unwrap().values())
+        .find(|described| described["operationId"] == operation)
+        .unwrap_or_else(|| panic!("no operation {operation}"));
+    let responses = &described["responses"];
+    let status = answer.status.as_u16().to_string();
+    let response = match responses.get(&status) {
+        Some(response) => response,
+        None if answer.status.is_success() => panic!("{operation} does not describe {status}"),
+        None => &responses["default"],
+    };
+    let kind = answer.header("content-type");
+    let schema = &response["content"][kind]["schema"];
+    assert!(
+        schema.is_object(),
+        "{operation} {status} does not describe {kind}"
+    );
+    let mut faults = Vec::new();
+    compare(document, schema, &answer.json, "", &mut faults);
+    assert!(
+        faults.is_empty(),
+        "{operation} {status}: {faults:#?}\n{}",
+        answer.text
+    );
+    for header in response["headers"]
+        .as_object()
+        .into_iter()
+        .flat_map(|headers| headers.keys())
+    {
+        assert_ne!(
+            answer.header(header),
+            "",
+            "{operation} {status} promises the header {header}"
+        );
+    }
+}
+
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => {
+            let pointer = reference.strip_prefix('#').unwrap();
+            let found = document.pointer(pointer);
+            resolve(
+                document,
+                found.unwrap_or_else(|| panic!("{reference} leads nowhere")),
+            )
+        }
+        None => schema,
+    }
+}
+
+fn compare(document: &Value, schema: &Value, value: &Value, place: &str, faults: &mut Vec<String>) {
+    let schema = resolve(document, schema);
+    if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
+        let fits = |choice: &Value| {
+            let mut found = Vec::new();
+            compare(document, choice, value, place, &mut found);
+            found.is_empty()
+        };
+        if !choices.iter().any(fits) {
+            faults.push(format!("{place}: {value} is none of the choices"));
+        }
+        return;
+    }
+    compare_type(schema, value, place, faults);
+    let parts = parts_of(document, schema);
+    match value {
+        Value::Object(fields) => {
+            compare_fields(document, &parts, fields, place, faults);
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                compare(
+                    document,
+                    &schema["items"],
+                    item,
+                    &format!("{place}/{index}"),
+                    faults,
+                );
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The schema itself, or everything that it is put together from.
+fn parts_of<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
+    match schema["allOf"].as_array() {
+        Some(parts) => {
+            let resolved = parts.iter().map(|part| resolve(document, part));
+            resolved.flat_map(|part| parts_of(document, part)).collect()
+        }
+        None => vec![schema],
+    }
+}
+
+fn compare_fields(
+    document: &Value,
+    parts: &[&Value],
+    fields: &serde_json::Map<String, Value>,
+    place: &str,
+    faults: &mut Vec<String>,
+) {
+    let described = |name: &str| parts.iter().find_map(|part| part["properties"].get(name));
+    let is_map = parts.iter().all(|part| part["properties"].is_null());
+    for (name, field) in fields {
+        let place = format!("{place}/{name}");
+        match described(name) {
+            Some(schema) => compare(document, schema, field, &place, faults),
+            None if is_map => {}
+            None => faults.push(format!("{place}: is not described")),
+        }
+    }
+    for required in parts
+        .iter()
+        .filter_map(|part| part["required"].as_array())
+        .flatten()
+    {
+        if !fields.contains_key(required.as_str().unwrap()) {
+            faults.push(format!("{place}: {required} is missing"));
+        }
+    }
+}
+
+fn compare_type(schema: &Value, value: &Value, place: &str, faults: &mut Vec<String>) {
+    let stated = match &schema["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let own: &[&str] = match value {
+        Value::Null => &["null"],
+        Value::Bool(_) => &["boolean"],
+        Value::Number(number) if number.is_f64() => &["number"],
+        Value::Number(_) => &["integer", "number"],
+        Value::String(_) => &["string"],
+        Value::Array(_) => &["array"],
+        Value::Object(_) => &["object"],
+    };
+    if !stated.is_empty() && !own.iter().any(|own| stated.contains(own)) {
+        faults.push(format!("{place}: {value} is not {stated:?}"));
+    }
+    if let Some(allowed) = schema["enum"].as_array()
+        && !allowed.contains(value)
+    {
+        faults.push(format!("{place}: {value} is none of {allowed:?}"));
+    }
+}
+
+#[test]
+fn the_comparison_finds_what_does_not_fit() {
+    let document = serde_json::json!({
+        "components": { "schemas": { "A": {
+            "type": "object", "required": ["id"], "properties": {
+                "id": { "type": "string" }, "n": { "type": ["integer", "null"] },
+                "sort": { "type": "string", "enum": ["x", "y"] },
+                "inner": { "oneOf": [{ "type": "null" }, { "$ref": "#/components/schemas/A" }] },
+            },
+        } } },
+    });
+    let schema = serde_json::json!({ "allOf": [{ "$ref": "#/components/schemas/A" }] });
+    let faults = |value: Value| {
+        let mut faults = Vec::new();
+        compare(&document, &schema, &value, "", &mut faults);
+        faults.len()
+    };
+    assert_eq!(
+        faults(serde_json::json!({ "id": "a", "n": null, "inner": { "id": "b" } })),
+        0
+    );
+    for bad in [
+        serde_json::json!({}),
+        serde_json::json!({ "id": 1 }),
+        serde_json::json!({ "id": "a", "extra": 1 }),
+        serde_json::json!({ "id": "a", "n": 1.5 }),
+        serde_json::json!({ "id": "a", "sort": "z" }),
+        serde_json::json!({ "id": "a", "inner": {} }),
+    ] {
+        assert_eq!(faults(bad.clone()), 1, "{bad}");
+    }
+}

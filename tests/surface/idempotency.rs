@@ -1,0 +1,240 @@
+//! `Idempotency-Key`: one effect and one answer, however often a request arrives.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::{Value, json};
+use unity_shared::clock::Clock;
+
+use crate::harness::{Answer, Caller, Stack, StackOptions};
+
+const JOBS: &str = "/api/v1/jobs";
+const TENANTS: &str = "/api/v1/tenants";
+
+async fn still_stack() -> Stack {
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        ..StackOptions::default()
+    };
+    Stack::start_with(options).await
+}
+
+fn order(echo: &str) -> Value {
+    json!({ "kind": "probe", "payload": { "echo": echo } })
+}
+
+async fn post(caller: &Caller, path: &str, key: &str, body: &Value) -> Answer {
+    caller
+        .post_with(path, body, &[("idempotency-key", key)])
+        .await
+}
+
+fn is_replayed(answer: &Answer) -> bool {
+    match answer.header("idempotency-replayed") {
+        "" => false,
+        "true" => true,
+        other => panic!("idempotency-replayed: {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_order_again_is_the_same_job_and_the_same_answer() {
+    let stack = still_stack().await;
+    let caller = stack.create_tenant("again").await;
+    let first = post(&caller, JOBS, "k", &order("x")).await.expect(202);
+    assert!(!is_replayed(&first));
+    for _ in 0..3 {
+        let again = post(&caller, JOBS, "k", &order("x")).await.expect(202);
+        assert!(is_replayed(&again));
+        assert_eq!(again.json, first.json);
+        for header in ["location", "retry-after", "content-type", "cache-control"] {
+            assert_eq!(again.header(header), first.header(header), "{header}");
+        }
+    }
+    assert_eq!(
+        stack
+            .count("SELECT count(*) FROM jobs WHERE kind = 'probe'")
+            .await,
+        1
+    );
+    let other = post(&caller, JOBS, "k2", &order("x")).await.expect(202);
+    assert_ne!(other.json["id"], first.json["id"]);
+    let none = caller.post(JOBS, &order("x")).await.expect(202);
+    assert!(!is_replayed(&none));
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_stays_as_it_was_when_the_job_has_moved_on() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("moved").await;
+    let first = post(&caller, JOBS, "k", &order("x")).await.expect(202);
+    stack.ended(&caller, &first.text_of("id")).await;
+    let again = post(&caller, JOBS, "k", &order("x")).await.expect(202);
+    assert_eq!(again.json, first.json);
+    assert_eq!(again.json["status"], "queued");
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_with_another_order_is_refused() {
+    let stack = still_stack().await;
+    let caller = stack.create_tenant("other").await;
+    post(&caller, JOBS, "k", &order("x")).await.expect(202);
+    let rows = stack.count("SELECT count(*) FROM jobs").await;
+    for body in [
+        order("y"),
+        json!({ "kind": "probe", "payload": { "echo": "x" }, "priority": 5 }),
+    ] {
+        let refused = post(&caller, JOBS, "k", &body).await;
+        refused.problem(422, "idempotency.mismatch");
+    }
+    assert_eq!(stack.count("SELECT count(*) FROM jobs").await, rows);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_orders_at_the_same_time_make_one_job() {
+    let stack = still_stack().await;
+    let caller = stack.create_tenant("race").await;
+    for round in 0..5 {
+        let key = format!("round-{round}");
+        let body = order("x");
+        let racers = (0..12).map(|_| post(&caller, JOBS, &key, &body));
+        let answers = futures::future::join_all(racers).await;
+        let ids: BTreeSet<String> = answers
+            .iter()
+            .map(|answer| answer.clone().expect(202).text_of("id"))
+            .collect();
+        assert_eq!(ids.len(), 1, "{ids:?}");
+        assert_eq!(
+            answers.iter().filter(|answer| !is_replayed(answer)).count(),
+            1
+        );
+        for answer in &answers {
+            assert_eq!(answer.json, answers[0].json);
+        }
+    }
+    assert_eq!(
+        stack
+            .count("SELECT count(*) FROM jobs WHERE kind = 'probe'")
+            .await,
+        5
+    );
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn different_orders_with_one_key_at_the_same_time_make_one_job() {
+    let stack = still_stack().await;
+    let caller = stack.create_tenant("clash").await;
+    let bodies: Vec<Value> = (0..8).map(|n| order(&n.to_string())).collect();
+    let racers = bodies.iter().map(|body| post(&caller, JOBS, "k", body));
+    let answers = futures::future::join_all(racers).await;
+    let taken = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(taken, 1);
+    for answer in answers.into_iter().filter(|answer| answer.status != 202) {
+        answer.problem(422, "idempotency.mismatch");
+    }
+    assert_eq!(
+        stack
+            .count("SELECT count(*) FROM jobs WHERE kind = 'probe'")
+            .await,
+        1
+    );
+    stack.stop().await;
+}
+
+const SECRETS: [&str; 2] = ["api_key", "admin_password"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_secrets_are_told_once_and_never_kept() {
+    let stack = still_stack().await;
+    let body = json!({ "id": "secret", "name": "Secret", "plan": "pro" });
+    let first = post(&stack.admin, TENANTS, "k", &body).await.expect(201);
+    let again = post(&stack.admin, TENANTS, "k", &body).await.expect(201);
+    assert!(!is_replayed(&first) && is_replayed(&again));
+    assert_eq!(again.header("location"), first.header("location"));
+    for (field, value) in first.json.as_object().unwrap() {
+        if SECRETS.contains(&field.as_str()) {
+            assert!(again.json[field].is_null(), "{field}");
+            assert!(!again.text.contains(value.as_str().unwrap()), "{field}");
+        } else {
+            assert_eq!(&again.json[field], value, "{field}");
+        }
+    }
+    let kept: Vec<String> = sqlx::query_scalar(
+        "SELECT row_to_json(k)::text FROM idempotency_keys AS k
+         UNION ALL SELECT row_to_json(a)::text FROM api_keys AS a
+         UNION ALL SELECT row_to_json(u)::text FROM users AS u
+         UNION ALL SELECT row_to_json(t)::text FROM tenants AS t
+         UNION ALL SELECT row_to_json(j)::text FROM jobs AS j",
+    )
+    .fetch_all(&mut stack.owner().await)
+    .await
+    .unwrap();
+    assert!(kept.iter().any(|row| row.contains("secret")));
+    for secret in SECRETS.map(|field| first.text_of(field)) {
+        assert!(
+            !kept.iter().any(|row| row.contains(&secret)),
+            "a secret is kept in clear"
+        );
+    }
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_tenants_at_the_same_time_are_made_once() {
+    let stack = still_stack().await;
+    let body = json!({ "id": "twin", "name": "Twin" });
+    let racers = (0..6).map(|_| post(&stack.admin, TENANTS, "k", &body));
+    let answers = futures::future::join_all(racers).await;
+    for answer in &answers {
+        answer.clone().expect(201);
+    }
+    let with_secret = answers
+        .iter()
+        .filter(|answer| answer.json["api_key"].is_string())
+        .count();
+    assert_eq!(with_secret, 1, "one of them gets the key");
+    assert_eq!(
+        answers.iter().filter(|answer| is_replayed(answer)).count(),
+        5
+    );
+    assert_eq!(stack.count("SELECT count(*) FROM tenants").await, 1);
+    assert_eq!(
+        stack
+            .count("SELECT count(*) FROM api_keys WHERE tenant_id = 'twin'")
+            .await,
+        1
+    );
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_forgotten_after_a_day_and_not_before() {
+    let start = DateTime::parse_from_rfc3339("2026-11-23T10:05:00Z")
+        .unwrap()
+        .to_utc();
+    let clock = Clock::manual(start);
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        clock: clock.clone(),
+        ..StackOptions::default()
+    };
+    let stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("day").await;
+    let first = post(&caller, JOBS, "k", &order("x")).await.expect(202);
+    clock.advance(TimeDelta::hours(23));
+    stack.tick().await;
+    let within = post(&caller, JOBS, "k", &order("x")).await.expect(202);
+    assert_eq!(within.json, first.json);
+    clock.advance(TimeDelta::hours(2));
+    stack.tick().await;
+    let after = post(&caller, JOBS, "k", &order("y")).await.expect(202);
+    assert!(!is_replayed(&after));
+    assert_ne!(after.json["id"], first.json["id"]);
+    stack.stop().await;
+}

@@ -1,0 +1,7 @@
+//! Every route, every refusal, the published contract.
+
+mod contract;
+mod idempotency;
+pub mod operations;
+mod ops;
+mod refusals;
