@@ -1,5 +1,6 @@
 //! What happens to every request, whatever its route.
 
+mod drain_body;
 mod headers;
 mod panics;
 mod render;
@@ -14,12 +15,14 @@ pub use request_id::CurrentRequestId;
 
 /// Wraps the router; the first layer is the outermost. The id comes first because everything speaks
 /// of it; the trace sees the status that leaves; panics and time limits are errors like others, so
-/// they lie inside of what renders errors.
+/// they lie inside of what renders errors. The body is drained outside of all that may refuse it
+/// unread.
 pub fn wrap(router: Router) -> Router {
     router.layer(
         ServiceBuilder::new()
             .layer(from_fn(request_id::give_id))
             .layer(from_fn(trace::trace))
+            .layer(from_fn(drain_body::drain_body))
             .layer(from_fn(headers::set_security_headers))
             .layer(from_fn(render::render_problems))
             .layer(from_fn(panics::answer_panics))
