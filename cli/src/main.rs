@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use unity_cli::{args::Args, commands};
+use unity_shared::telemetry::chain;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -11,7 +12,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line that says what failed, on what, and what to do.
-            eprintln!("unity: {error:#}");
+            eprintln!("unity: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -38,15 +38,38 @@ pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErr
     .map_err(TelemetryError::Installed)
 }
 
-/// An error with everything that caused it, for the one log line that reports it.
+/// An error with everything that caused it, for the one line that reports it. A cause that an outer
+/// text ends with already, as some drivers write it, is not said twice.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
+        let inner_text = inner.to_string();
+        if !text.ends_with(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not connect: {0}")]
+    struct Driver(#[source] std::io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not claim")]
+    struct Ours(#[source] Driver);
+
+    #[test]
+    fn a_chain_says_every_cause_once() {
+        let error = Ours(Driver(std::io::Error::other("refused")));
+        assert_eq!(chain(&error), "could not claim: could not connect: refused");
+    }
 }

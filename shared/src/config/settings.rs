@@ -71,6 +71,15 @@ pub struct Settings {
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// The file given by `--config` cannot be read.
+    #[error("could not read the settings file {}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// A value is missing its shape, or a name is unknown.
     #[error("could not read the settings: {0}")]
     Read(Box<figment::Error>),
@@ -128,7 +137,9 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(path) = file {
-            figment = figment.merge(Toml::file_exact(path));
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| SettingsError::File { path, source })?;
+            figment = figment.merge(Toml::string(&text));
         }
         let settings: Self = figment
             // The prefix serves other programs too (tests, servers): only our own names are taken.

@@ -172,10 +172,15 @@ async fn a_body_over_one_mebibyte_is_refused_and_one_of_exactly_that_is_taken() 
 async fn a_client_that_sends_too_much_gets_to_read_why_it_is_refused() {
     let mut quiet = Quiet::start().await;
     let mut refusals = Vec::new();
-    for _ in 0..20 {
-        for (who, path) in [(Who::Member, JOBS), (Who::System, TENANTS)] {
-            let body = padded("{}", 3 * LIMIT);
-            refusals.push(Refusal::post(who, path, body, 413, "body.too_large"));
+    for _ in 0..10 {
+        for (who, length, status, code) in [
+            (Who::Member, LIMIT + 1, 413, "body.too_large"),
+            (Who::Member, 3 * LIMIT, 413, "body.too_large"),
+            (Who::Nobody, LIMIT, 401, "auth.required"),
+            (Who::Viewer, LIMIT, 403, "role.insufficient"),
+        ] {
+            let body = padded("{}", length);
+            refusals.push(Refusal::post(who, JOBS, body, status, code));
         }
     }
     quiet.refuses(refusals).await;
