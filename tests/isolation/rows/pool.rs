@@ -113,14 +113,3 @@ async fn a_pooled_connection_carries_no_tenant_to_the_next_request() {
     database.close().await;
     stack.finish().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn zz_measure() {
-    let stack = stack_of_two().await;
-    for _ in 0..5 {
-        let t = std::time::Instant::now();
-        let _c = stack.app().await;
-        eprintln!("CONNECT {:?}", t.elapsed());
-    }
-    stack.finish().await;
-}
