@@ -29,7 +29,7 @@ CREATE POLICY engine_reads ON tenants FOR SELECT TO unity_engine USING (true);
 CREATE POLICY operator_manages ON tenants TO unity_operator USING (true) WITH CHECK (true);
 GRANT SELECT ON tenants TO unity_app, unity_engine;
 GRANT SELECT (id, status) ON tenants TO unity_authenticator;
-GRANT SELECT, INSERT, UPDATE ON tenants TO unity_operator;
+GRANT SELECT, INSERT ON tenants TO unity_operator;
 
 CREATE TABLE users (
     id                   uuid PRIMARY KEY,
@@ -57,7 +57,7 @@ CREATE POLICY tenant_isolation ON memberships TO unity_app
     USING (tenant_id = current_tenant()) WITH CHECK (tenant_id = current_tenant());
 CREATE POLICY operator_manages ON memberships TO unity_operator USING (true) WITH CHECK (true);
 GRANT SELECT ON memberships TO unity_app;
-GRANT SELECT, INSERT ON memberships TO unity_operator;
+GRANT INSERT ON memberships TO unity_operator;
 
 CREATE TABLE api_keys (
     id         uuid PRIMARY KEY,
@@ -83,7 +83,7 @@ CREATE POLICY authenticator_reads ON api_keys FOR SELECT TO unity_authenticator 
 CREATE POLICY operator_manages ON api_keys TO unity_operator USING (true) WITH CHECK (true);
 GRANT SELECT (id, tenant_id, name, role, prefix, created_at, expires_at, revoked_at) ON api_keys TO unity_app;
 GRANT SELECT ON api_keys TO unity_authenticator;
-GRANT SELECT, INSERT, UPDATE ON api_keys TO unity_operator;
+GRANT INSERT ON api_keys TO unity_operator;
 
 -- Answers to POSTs that carried an Idempotency-Key, kept 24 hours. A system administrator's are
 -- under the reserved slug `platform`, which no tenant can have.

@@ -113,8 +113,7 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE POLICY operator_reads ON jobs FOR SELECT TO unity_operator USING (true);
-CREATE POLICY operator_reads ON job_attempts FOR SELECT TO unity_operator USING (true);
+CREATE POLICY operator_locates ON jobs FOR SELECT TO unity_operator USING (true);
 CREATE POLICY operator_enqueues ON jobs FOR INSERT TO unity_operator WITH CHECK (true);
 CREATE POLICY operator_starts_counting ON event_counters FOR INSERT TO unity_operator WITH CHECK (true);
 
@@ -123,6 +122,5 @@ GRANT SELECT ON job_attempts, event_counters, events TO unity_app;
 GRANT SELECT, INSERT, UPDATE ON jobs, job_attempts, event_counters, workers TO unity_engine;
 GRANT SELECT, INSERT ON events TO unity_engine;
 GRANT SELECT, UPDATE ON gate_epochs TO unity_engine;
-GRANT SELECT, INSERT ON jobs TO unity_operator;
-GRANT SELECT ON job_attempts, workers TO unity_operator;
+GRANT SELECT (id, tenant_id), INSERT ON jobs TO unity_operator;
 GRANT INSERT ON event_counters TO unity_operator;

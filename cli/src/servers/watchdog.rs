@@ -49,17 +49,17 @@ mod tests {
     #[test]
     fn process_is_signalled_when_the_pipe_closes() {
         let mut server = sleeper();
-        let mut watchdog = Watchdog::guard(server.id(), Signal::SIGINT).unwrap();
+        let mut watchdog = Watchdog::guard(server.id(), Signal::SIGTERM).unwrap();
         // What the system does with our end of the pipe when we die.
         drop(watchdog.shell.stdin.take());
         let status = server.wait().unwrap();
-        assert_eq!(status.signal(), Some(2));
+        assert_eq!(status.signal(), Some(15));
     }
 
     #[test]
     fn process_lives_on_when_the_watch_is_called_off() {
         let mut server = sleeper();
-        drop(Watchdog::guard(server.id(), Signal::SIGINT).unwrap());
+        drop(Watchdog::guard(server.id(), Signal::SIGTERM).unwrap());
         assert!(server.try_wait().unwrap().is_none());
         server.kill().unwrap();
         assert_eq!(server.wait().unwrap().signal(), Some(9));
