@@ -54,14 +54,14 @@ async fn without_redis_jobs_are_taken_and_run_when_it_is_back() {
     let proxy = proxy_to_redis().await;
     let options = StackOptions {
         redis_at: Some(proxy.addr),
-        lease: Duration::from_secs(2),
+        lease: Duration::from_secs(3),
         ..StackOptions::default()
     };
     let stack = Stack::start_with(options).await;
     let caller = stack.create_tenant("noredis").await;
     let first = stack.probe(&caller, json!({})).await;
     stack.ended(&caller, &first).await;
-    let long = stack.probe(&caller, json!({ "sleep_ms": 5000 })).await;
+    let long = stack.probe(&caller, json!({ "sleep_ms": 8000 })).await;
     eventually("the long job runs", || async {
         let job = caller
             .get(&format!("/api/v1/jobs/{long}"))
