@@ -74,7 +74,8 @@ impl Connections {
     }
 }
 
-async fn open_database(settings: &Settings) -> Result<Database> {
+/// The record alone, or where it was looked for in vain.
+pub async fn open_database(settings: &Settings) -> Result<Database> {
     let app = Settings::require("database_url", settings.database_url.as_ref())?;
     let platform = Settings::require(
         "platform_database_url",

@@ -62,15 +62,7 @@ async fn without_redis_jobs_are_taken_and_run_when_it_is_back() {
     let first = stack.probe(&caller, json!({})).await;
     stack.ended(&caller, &first).await;
     let long = stack.probe(&caller, json!({ "sleep_ms": 8000 })).await;
-    eventually("the long job runs", || async {
-        let job = caller
-            .get(&format!("/api/v1/jobs/{long}"))
-            .await
-            .expect(200)
-            .json;
-        (job["status"] == "running").then_some(())
-    })
-    .await;
+    stack.reaches(&caller, &long, "running").await;
     proxy.cut();
     let during = stack.probe(&caller, json!({})).await;
     let job = caller

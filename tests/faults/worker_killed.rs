@@ -20,15 +20,7 @@ async fn a_job_of_a_killed_worker_is_finished_by_another_once_and_within_the_lea
     let caller = stack.create_tenant("killed").await;
     let (mut victim, _file) = spawn(&stack, &["worker"]).await;
     let id = stack.probe(&caller, json!({ "sleep_ms": 1500 })).await;
-    eventually("the job runs", || async {
-        let job = caller
-            .get(&format!("/api/v1/jobs/{id}"))
-            .await
-            .expect(200)
-            .json;
-        (job["status"] == "running").then_some(())
-    })
-    .await;
+    stack.reaches(&caller, &id, "running").await;
     victim.kill().await.unwrap();
     let killed = std::time::Instant::now();
     let survivor = tokio_util::sync::CancellationToken::new();
@@ -99,15 +91,7 @@ async fn a_late_worker_cannot_write_over_the_attempt_that_followed() {
     let id = stack
         .probe(&caller, json!({ "sleep_ms": 300, "echo": "mine" }))
         .await;
-    eventually("the job runs", || async {
-        let job = caller
-            .get(&format!("/api/v1/jobs/{id}"))
-            .await
-            .expect(200)
-            .json;
-        (job["status"] == "running").then_some(())
-    })
-    .await;
+    stack.reaches(&caller, &id, "running").await;
     let stale = Finish {
         lease: LeaseKey {
             tenant_id: "late".parse().unwrap(),

@@ -16,15 +16,7 @@ async fn a_stopping_worker_hands_its_job_back_and_another_finishes_it() {
     let first = CancellationToken::new();
     let first_worker = stack.start_worker(first.clone()).await.to_string();
     let id = stack.probe(&caller, json!({ "sleep_ms": 3000 })).await;
-    eventually("the job runs", || async {
-        let job = caller
-            .get(&format!("/api/v1/jobs/{id}"))
-            .await
-            .expect(200)
-            .json;
-        (job["status"] == "running").then_some(())
-    })
-    .await;
+    stack.reaches(&caller, &id, "running").await;
     first.cancel();
     eventually("the job is handed back", || async {
         let job = caller

@@ -5,7 +5,7 @@ use std::{io::Write as _, process::Stdio};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
-use crate::harness::{Stack, StackOptions, eventually};
+use crate::harness::{Stack, StackOptions};
 
 /// Starts `unity <args>` against the stack.
 pub(crate) async fn spawn(stack: &Stack, args: &[&str]) -> (Child, tempfile::NamedTempFile) {
@@ -105,5 +105,4 @@ async fn a_process_without_its_database_says_so_and_exits() {
         assert!(!error.contains("secret"), "{error}");
         stack.stop().await;
     }
-    eventually("nothing is left to wait for", || async { Some(()) }).await;
 }

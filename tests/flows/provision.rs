@@ -133,7 +133,7 @@ async fn provisioning_twice_changes_nothing() {
 async fn a_quota_changed_by_hand_is_put_right_and_a_foreign_label_stays() {
     let stack = Stack::start().await;
     let tenant = stack.create_tenant("drift").await;
-    let id = provision(&stack, &tenant).await;
+    let id = provision(&tenant).await;
     stack.ended(&tenant, &id).await;
     let kube = stack.cluster.kube().await;
     let quotas = Api::<ResourceQuota>::namespaced(kube.clone(), "tenant-drift");
@@ -149,7 +149,7 @@ async fn a_quota_changed_by_hand_is_put_right_and_a_foreign_label_stays() {
         .await
         .unwrap();
 
-    let id = provision(&stack, &tenant).await;
+    let id = provision(&tenant).await;
     let job = stack.ended(&tenant, &id).await;
     assert_eq!(job["result"]["changed"], 1, "{job}");
     let quota = quotas.get("unity-compute").await.unwrap();
@@ -208,9 +208,8 @@ async fn the_tenant_row_and_its_job_row_are_one_commit() {
     stack.stop().await;
 }
 
-async fn provision(stack: &Stack, tenant: &crate::harness::Caller) -> String {
+async fn provision(tenant: &crate::harness::Caller) -> String {
     let body = json!({ "kind": "provision_namespace", "payload": {} });
-    let _ = stack;
     tenant
         .post("/api/v1/jobs", &body)
         .await

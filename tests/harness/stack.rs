@@ -222,6 +222,19 @@ impl Stack {
         .await
     }
 
+    /// Waits until a job has a status and answers it.
+    pub async fn reaches(&self, caller: &Caller, id: &str, status: &str) -> Value {
+        eventually(&format!("job {id} is {status}"), || async {
+            let job = caller
+                .get(&format!("/api/v1/jobs/{id}"))
+                .await
+                .expect(200)
+                .json;
+            (job["status"] == status).then_some(job)
+        })
+        .await
+    }
+
     /// A connection as the owner, who sees every row.
     pub async fn owner(&self) -> PgConnection {
         let url = servers().await.owner_url(&self.name);

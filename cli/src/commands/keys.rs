@@ -4,12 +4,12 @@ use anyhow::{Context as _, Result, bail};
 use unity_shared::{
     clock::Clock,
     config::Settings,
-    db::{Database, DatabaseUrls, PoolSettings},
+    db::Database,
     ids::TenantId,
     tenancy::{ApiKey, Role, insert_api_key},
 };
 
-use crate::args::KeysCommand;
+use crate::{args::KeysCommand, process::open_database};
 
 pub(super) async fn run(settings: Settings, command: KeysCommand) -> Result<()> {
     let KeysCommand::Create { role, tenant, name } = command;
@@ -21,18 +21,7 @@ pub(super) async fn run(settings: Settings, command: KeysCommand) -> Result<()> 
     if (role == Role::SystemAdmin) != tenant.is_none() {
         bail!("a system-admin key has no --tenant, every other key needs one");
     }
-    let app = Settings::require("database_url", settings.database_url.as_ref())?;
-    let platform = Settings::require(
-        "platform_database_url",
-        settings.platform_database_url.as_ref(),
-    )?;
-    let urls = DatabaseUrls {
-        app: app.reveal().to_owned(),
-        platform: platform.reveal().to_owned(),
-    };
-    let database = Database::connect(&urls, PoolSettings::default())
-        .await
-        .with_context(|| format!("could not connect to PostgreSQL at {}", platform.masked()))?;
+    let database = open_database(&settings).await?;
     let key = create_key(&database, &Clock::system(), tenant.as_ref(), role, &name).await?;
     println!("{}", key.reveal());
     Ok(())

@@ -1,7 +1,7 @@
 //! The folder of one private server: `DATA_DIR/postgres` or `DATA_DIR/redis`, with a lock, the log,
 //! and `data/`, which alone belongs to the server's own user.
 //!
-//! As root the server's user may not be able to walk to `data/` (think of `/root/project/.unity`).
+//! As root the server's user may not be able to walk to `data/` (think of a project in root's home).
 //! No folder of the user is opened up for it: the process gets a handle of `data/` instead.
 
 use std::fs::{self, DirBuilder, File};

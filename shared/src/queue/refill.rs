@@ -19,10 +19,10 @@ use crate::{
 pub enum RefillError {
     /// The rows could not be read.
     #[error("could not read the rows to refill the gate from")]
-    Rows(#[source] DbError),
+    Rows(#[from] DbError),
     /// Redis did not take them.
     #[error("could not write the rows into the gate")]
-    Gate(#[source] GateError),
+    Gate(#[from] GateError),
 }
 
 /// What a refill did.
@@ -44,16 +44,12 @@ const PAGE: i64 = 1000;
 /// the epoch.
 pub async fn refill(database: &Database, gate: &Gate) -> Result<RefillReport, RefillError> {
     let started = std::time::Instant::now();
-    gate.close().await.map_err(RefillError::Gate)?;
-    let epoch = raise_epoch(database, gate)
-        .await
-        .map_err(RefillError::Rows)?;
+    gate.close().await?;
+    let epoch = raise_epoch(database, gate).await?;
     let running = restore_running(database, gate).await?;
     restore_limits(database, gate).await?;
     let waiting = restore_waiting(database, gate).await?;
-    gate.open(Some(epoch), &[])
-        .await
-        .map_err(RefillError::Gate)?;
+    gate.open(Some(epoch), &[]).await?;
     Ok(RefillReport {
         epoch,
         running,
@@ -70,58 +66,40 @@ async fn raise_epoch(database: &Database, gate: &Gate) -> Result<i64, DbError> {
 async fn restore_running(database: &Database, gate: &Gate) -> Result<usize, RefillError> {
     let (mut after, mut count) = (None, 0);
     loop {
-        let mut tx = database
-            .engine()
-            .statement()
-            .await
-            .map_err(RefillError::Rows)?;
-        let page = select_running_page(&mut tx, gate.shard(), after, PAGE)
-            .await
-            .map_err(RefillError::Rows)?;
+        let mut tx = database.engine().statement().await?;
+        let page = select_running_page(&mut tx, gate.shard(), after, PAGE).await?;
         let Some(last) = page.last() else {
             return Ok(count);
         };
         after = Some(last.offer.id);
         count += page.len();
-        gate.open(None, &page).await.map_err(RefillError::Gate)?;
+        gate.open(None, &page).await?;
     }
 }
 
 async fn restore_limits(database: &Database, gate: &Gate) -> Result<(), RefillError> {
     let mut after = None;
     loop {
-        let mut tx = database
-            .engine()
-            .statement()
-            .await
-            .map_err(RefillError::Rows)?;
-        let page = select_job_limits_page(&mut tx, gate.shard(), after.as_ref(), PAGE)
-            .await
-            .map_err(RefillError::Rows)?;
+        let mut tx = database.engine().statement().await?;
+        let page = select_job_limits_page(&mut tx, gate.shard(), after.as_ref(), PAGE).await?;
         let Some((last, _)) = page.last() else {
             return Ok(());
         };
         after = Some(last.clone());
-        gate.set_limits(&page).await.map_err(RefillError::Gate)?;
+        gate.set_limits(&page).await?;
     }
 }
 
 async fn restore_waiting(database: &Database, gate: &Gate) -> Result<usize, RefillError> {
     let (mut after, mut count) = (None, 0);
     loop {
-        let mut tx = database
-            .engine()
-            .statement()
-            .await
-            .map_err(RefillError::Rows)?;
-        let page = select_queued_page(&mut tx, gate.shard(), after, PAGE)
-            .await
-            .map_err(RefillError::Rows)?;
+        let mut tx = database.engine().statement().await?;
+        let page = select_queued_page(&mut tx, gate.shard(), after, PAGE).await?;
         let Some(last) = page.last() else {
             return Ok(count);
         };
         after = Some(last.id);
         count += page.len();
-        gate.offer(&page).await.map_err(RefillError::Gate)?;
+        gate.offer(&page).await?;
     }
 }

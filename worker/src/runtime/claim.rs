@@ -1,6 +1,6 @@
 //! Makes fetched ids this worker's: first in the gate, then in the record.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use unity_shared::{
     clock::Clock,
@@ -69,9 +69,9 @@ impl Claimer {
             }
         };
         metrics::counter!("unity_jobs_claimed_total").increment(claimed.len() as u64);
-        ids.iter()
-            .map(|id| claimed.iter().find(|job| job.id == *id).cloned())
-            .collect()
+        let mut claimed: HashMap<JobId, ClaimedJob> =
+            claimed.into_iter().map(|job| (job.id, job)).collect();
+        ids.iter().map(|id| claimed.remove(id)).collect()
     }
 
     async fn claim_rows(&self, claims: &Claims) -> Result<Vec<ClaimedJob>, DbError> {
