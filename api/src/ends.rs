@@ -90,11 +90,11 @@ async fn pass_on(listener: WakeListener, waiting: Waiting) {
     loop {
         match messages.recv().await {
             Ok(Wake::Message(text)) => {
-                let sender = text
-                    .parse()
-                    .ok()
-                    .and_then(|id| lock(&waiting).get(&id).cloned());
-                if let Some(sender) = sender {
+                let waiting = lock(&waiting);
+                let ids = text
+                    .lines()
+                    .filter_map(|line| line.split_once('\t')?.1.parse().ok());
+                for sender in ids.filter_map(|id: JobId| waiting.get(&id)) {
                     sender.send_replace(());
                 }
             }

@@ -3,17 +3,21 @@
 //! The text of an inner error stays inside: it is logged here, once, with its whole chain, and the
 //! caller gets a stable code and the id under which the line is found.
 
+use std::sync::Arc;
+
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, SecondsFormat, Utc};
 use unity_shared::{
     db::DbError,
+    jobs::JobStatus,
     telemetry::chain,
     tenancy::{PasswordError, Role},
 };
 
-use crate::problem::{FieldError, Problem};
+use crate::problem::{FieldError, Problem, QuotaUse};
 
 /// Why a request is not answered as hoped.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +46,8 @@ pub enum ApiError {
     #[error("this address does not take this method")]
     MethodNotAllowed,
     /// More than the limit of one request.
-    #[error("the body is larger than {} bytes", crate::extract::BODY_LIMIT_BYTES)]
-    BodyTooLarge,
+    #[error("the body is larger than {0} bytes")]
+    BodyTooLarge(usize),
     /// Not JSON by its own word.
     #[error("the body must be sent as content-type application/json in UTF-8")]
     ContentType,
@@ -76,12 +80,49 @@ pub enum ApiError {
     /// The tenant's slug is taken.
     #[error("a tenant of this id exists already")]
     TenantExists,
+    /// The tenant has as much of something as it may.
+    #[error("the tenant has {used} of {limit} {name}")]
+    QuotaExceeded {
+        /// The quota's name.
+        name: &'static str,
+        /// Most that it may have.
+        limit: u32,
+        /// What it has.
+        used: u32,
+    },
+    /// A switch takes no jobs in.
+    #[error("no such jobs are taken in until {}: {reason}", .until.to_rfc3339_opts(SecondsFormat::Secs, true))]
+    Drained {
+        /// The operator's words.
+        reason: String,
+        /// When the switch goes off.
+        until: DateTime<Utc>,
+    },
+    /// The job is in a state in which this cannot be done.
+    #[error("the job is {}, so it cannot be {action}", .status.as_str())]
+    JobState {
+        /// The job's status.
+        status: JobStatus,
+        /// What was asked for, as a participle.
+        action: &'static str,
+    },
+    /// What was asked for cannot be done as things are.
+    #[error("{detail}")]
+    Conflict {
+        /// Stable code.
+        code: &'static str,
+        /// What stands in the way, and what to do.
+        detail: String,
+    },
+    /// Something changed under the request; the same request may succeed now.
+    #[error("the request met a change that was under way; try again")]
+    Busy,
     /// It took longer than a request may.
     #[error("the request could not be answered in time")]
     Timeout,
     /// A statement failed.
     #[error("the database could not do its part")]
-    Database(#[from] DbError),
+    Database(#[source] Arc<DbError>),
     /// A password could not be hashed.
     #[error("the first password could not be made")]
     Password(#[source] PasswordError),
@@ -118,7 +159,7 @@ impl ApiError {
                 "method.not_allowed",
                 "Method not allowed",
             ),
-            Self::BodyTooLarge => (
+            Self::BodyTooLarge(_) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body.too_large",
                 "Body too large",
@@ -156,6 +197,23 @@ impl ApiError {
                 "Idempotency key reused",
             ),
             Self::TenantExists => (StatusCode::CONFLICT, "tenant.exists", "Tenant exists"),
+            Self::QuotaExceeded { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota_exceeded",
+                "Quota used up",
+            ),
+            Self::Drained { .. } => (StatusCode::CONFLICT, "switch.draining", "Nothing taken in"),
+            Self::JobState { .. } => (
+                StatusCode::CONFLICT,
+                "job.state",
+                "Not possible in this state",
+            ),
+            Self::Conflict { code, .. } => (StatusCode::CONFLICT, code, "Not possible now"),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Met a change under way",
+            ),
             Self::Timeout => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "timeout",
@@ -185,7 +243,7 @@ impl ApiError {
             | Self::RoleInsufficient(_)
             | Self::NotFound
             | Self::MethodNotAllowed
-            | Self::BodyTooLarge
+            | Self::BodyTooLarge(_)
             | Self::ContentType
             | Self::Body(_)
             | Self::Query(_)
@@ -195,11 +253,17 @@ impl ApiError {
             | Self::KindUnknown
             | Self::IdempotencyMismatch
             | Self::TenantExists
+            | Self::QuotaExceeded { .. }
+            | Self::Drained { .. }
+            | Self::JobState { .. }
+            | Self::Conflict { .. }
+            | Self::Busy
             | Self::Timeout => self.to_string(),
         }
     }
 
-    fn errors(&self) -> Vec<FieldError> {
+    /// What is wrong where in the body; empty if the body is not the trouble.
+    pub fn errors(&self) -> Vec<FieldError> {
         match self {
             Self::Body(error) => vec![error.clone()],
             Self::Invalid(errors) => errors.clone(),
@@ -219,17 +283,34 @@ impl ApiError {
             | Self::RoleInsufficient(_)
             | Self::NotFound
             | Self::MethodNotAllowed
-            | Self::BodyTooLarge
+            | Self::BodyTooLarge(_)
             | Self::ContentType
             | Self::Query(_)
             | Self::Header { .. }
             | Self::PageToken
             | Self::IdempotencyMismatch
+            | Self::QuotaExceeded { .. }
+            | Self::Drained { .. }
+            | Self::JobState { .. }
+            | Self::Conflict { .. }
+            | Self::Busy
             | Self::Timeout
             | Self::Database(_)
             | Self::Password(_)
             | Self::Defect(_) => Vec::new(),
         }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<Arc<DbError>> for ApiError {
+    fn from(error: Arc<DbError>) -> Self {
+        Self::Database(error)
     }
 }
 
@@ -250,11 +331,16 @@ impl IntoResponse for ApiError {
         if status.is_server_error() {
             tracing::error!(error = %chain(&self), code, "request failed");
         }
+        let quota = match self {
+            Self::QuotaExceeded { name, limit, used } => Some(QuotaUse { name, limit, used }),
+            _ => None,
+        };
         let problem = Problem {
             code: code.into(),
             title,
             detail: self.detail(),
             errors: self.errors(),
+            quota,
         };
         let mut response = status.into_response();
         if let Some((name, value)) = extra_header(status) {
@@ -280,6 +366,7 @@ mod tests {
                 title: "",
                 detail: String::new(),
                 errors: Vec::new(),
+                quota: None,
             });
         (response.status(), problem, response)
     }
@@ -298,7 +385,7 @@ mod tests {
             constraint: "secret_table_pkey".to_owned(),
             source: unavailable_source(),
         };
-        let (status, problem, _) = problem_of(ApiError::Database(inner));
+        let (status, problem, _) = problem_of(ApiError::from(inner));
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(problem.code, "internal");
         assert!(!problem.detail.contains("secret_table"));
@@ -306,9 +393,8 @@ mod tests {
 
     #[test]
     fn a_database_that_is_away_asks_to_come_back() {
-        let (status, problem, response) = problem_of(ApiError::Database(DbError::Unavailable(
-            unavailable_source(),
-        )));
+        let (status, problem, response) =
+            problem_of(ApiError::from(DbError::Unavailable(unavailable_source())));
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(problem.code, "unavailable");
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");

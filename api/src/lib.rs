@@ -7,10 +7,11 @@
 
 mod auth;
 mod ends;
+mod enqueue;
 mod error;
 mod extract;
+mod look_up;
 mod middleware;
-mod offer;
 mod openapi;
 pub mod ops;
 mod page_token;

@@ -26,6 +26,20 @@ pub struct Problem {
     pub detail: String,
     /// What is wrong where in the body. Empty if the body is not the trouble.
     pub errors: Vec<FieldError>,
+    /// The quota that is used up, if that is the trouble.
+    pub quota: Option<QuotaUse>,
+}
+
+/// A quota that is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct QuotaUse {
+    /// The quota's name.
+    #[schema(value_type = String)]
+    pub name: &'static str,
+    /// Most that the tenant may have.
+    pub limit: u32,
+    /// What it has.
+    pub used: u32,
 }
 
 /// One fault in a request's body.
@@ -63,6 +77,9 @@ pub struct ProblemBody<'a> {
     /// What is wrong where in the body; absent if the body is not the trouble.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+    /// The quota that is used up; absent if that is not the trouble.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<QuotaUse>,
 }
 
 impl Problem {
@@ -82,6 +99,7 @@ impl Problem {
             code: &self.code,
             request_id,
             errors: &self.errors,
+            quota: self.quota,
         };
         // Texts and numbers only: it cannot fail, and an empty body is a lesser evil than a panic.
         let bytes = serde_json::to_vec(&body).unwrap_or_default();

@@ -12,7 +12,10 @@ use unity_shared::{
 };
 
 use crate::{
+    auth::KeyOwners,
     ends::{EndWatch, Ends},
+    enqueue::{GroupCommit, WaitingCaps, start_group_commit},
+    look_up::{JobReads, start_job_reads},
     page_token::PageTokens,
 };
 
@@ -35,6 +38,10 @@ struct Inner {
     clock: Clock,
     ends: Ends,
     page_tokens: PageTokens,
+    key_owners: KeyOwners,
+    waiting_caps: WaitingCaps,
+    group_commit: GroupCommit,
+    job_reads: JobReads,
     probe_jobs: bool,
 }
 
@@ -42,10 +49,14 @@ impl ApiState {
     /// Begins to listen for ends of attempts. Call it inside a tokio runtime.
     #[must_use]
     pub fn new(database: Database, gate: Gate, clock: Clock, options: &ApiOptions) -> Self {
-        let ends = Ends::start(gate.listen_for_ends());
+        let ends = Ends::start(gate.listen_for_news());
         let page_tokens = PageTokens::new(&options.secret_key);
         let probe_jobs = options.probe_jobs;
         Self(Arc::new(Inner {
+            group_commit: start_group_commit(database.clone(), gate.clone(), clock.clone()),
+            job_reads: start_job_reads(database.clone()),
+            key_owners: KeyOwners::new(database.clone(), clock.clone()),
+            waiting_caps: WaitingCaps::default(),
             database,
             gate,
             clock,
@@ -69,6 +80,22 @@ impl ApiState {
 
     pub(crate) fn page_tokens(&self) -> &PageTokens {
         &self.0.page_tokens
+    }
+
+    pub(crate) fn key_owners(&self) -> &KeyOwners {
+        &self.0.key_owners
+    }
+
+    pub(crate) fn waiting_caps(&self) -> &WaitingCaps {
+        &self.0.waiting_caps
+    }
+
+    pub(crate) fn group_commit(&self) -> &GroupCommit {
+        &self.0.group_commit
+    }
+
+    pub(crate) fn job_reads(&self) -> &JobReads {
+        &self.0.job_reads
     }
 
     /// Waits for ends of this job's attempts from now on.

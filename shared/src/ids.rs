@@ -79,6 +79,10 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
+    /// A switch that an operator has put on.
+    SwitchId
+);
+uuid_id!(
     /// One HTTP request, in every log line it causes and in every error it answers.
     RequestId
 );

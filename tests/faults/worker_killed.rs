@@ -77,7 +77,7 @@ async fn a_worker_killed_while_provisioning_leaves_a_namespace_that_another_comp
     let survivor = tokio_util::sync::CancellationToken::new();
     stack.start_worker(survivor.clone()).await;
     assert_eq!(stack.ended(&caller, &id).await["status"], "succeeded");
-    let twice = "SELECT count(*) FROM job_attempts WHERE outcome = 'succeeded'";
+    let twice = "SELECT count(*) FROM events WHERE type = 'job.succeeded'";
     assert_eq!(stack.count(twice).await, 1);
     survivor.cancel();
     stack.finish().await;
@@ -85,7 +85,10 @@ async fn a_worker_killed_while_provisioning_leaves_a_namespace_that_another_comp
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_worker_cannot_write_over_the_attempt_that_followed() {
-    use unity_shared::jobs::{Finish, LeaseKey, Verdict, finish_jobs};
+    use unity_shared::{
+        ids::WorkerId,
+        jobs::{Finish, LeaseKey, Verdict, finish_jobs},
+    };
     let stack = Stack::start().await;
     let caller = stack.create_tenant("late").await;
     let id = stack
@@ -98,10 +101,11 @@ async fn a_late_worker_cannot_write_over_the_attempt_that_followed() {
             id: id.parse().unwrap(),
             fence: 0,
         },
+        started_at: stack.clock.now(),
         verdict: Verdict::Succeeded(json!("forged")),
     };
     let mut tx = stack.database.engine().statement().await.unwrap();
-    let counted = finish_jobs(&mut tx, &[stale], stack.clock.now())
+    let counted = finish_jobs(&mut tx, WorkerId::new(), &[stale], stack.clock.now())
         .await
         .unwrap();
     assert!(counted.is_empty());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use unity_shared::tenancy::JobLimits;
+use unity_shared::tenancy::{JobLimits, Plan};
 
 use crate::harness::{Caller, Stack, StackOptions, eventually};
 
@@ -16,7 +16,7 @@ async fn set_limit(stack: &Stack, tenant: &str, max_concurrent: u32) {
         .unwrap();
     let limits = JobLimits {
         max_concurrent,
-        weight: 1,
+        ..Plan::Pro.default_job_limits()
     };
     stack
         .gate
@@ -28,8 +28,9 @@ async fn set_limit(stack: &Stack, tenant: &str, max_concurrent: u32) {
 /// Most attempts of the tenant's probes that overlapped, from the record.
 async fn most_at_once(stack: &Stack, tenant: &str) -> i64 {
     sqlx::query_scalar(
-        "WITH probes AS (SELECT a.* FROM job_attempts a JOIN jobs j ON j.id = a.job_id
-                         WHERE j.kind = 'probe' AND a.tenant_id = $1),
+        "WITH probes AS (SELECT started_at, finished_at FROM job_attempts WHERE tenant_id = $1
+                         UNION ALL SELECT attempt_started_at, finished_at FROM jobs
+                         WHERE kind = 'probe' AND tenant_id = $1 AND attempt_started_at IS NOT NULL),
               edges AS (SELECT started_at AS at, 1 AS step FROM probes
                         UNION ALL SELECT finished_at, -1 FROM probes)
          SELECT max(running) FROM (SELECT sum(step) OVER (ORDER BY at, step) AS running FROM edges) AS r",
@@ -237,7 +238,7 @@ async fn an_emptied_redis_loses_no_job_and_breaks_no_limit() {
         assert_eq!(stack.ended(&caller, id).await["status"], "succeeded");
     }
     assert!(most_at_once(&stack, "wiped").await <= 4);
-    let twice = "SELECT count(*) FROM (SELECT job_id FROM job_attempts WHERE outcome = 'succeeded'
+    let twice = "SELECT count(*) FROM (SELECT job_id FROM events WHERE type = 'job.succeeded'
                  GROUP BY job_id HAVING count(*) > 1) AS t";
     assert_eq!(stack.count(twice).await, 0);
     stack.finish().await;

@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use unity_api::{ApiOptions, ApiState, router, serve};
-use unity_scheduler::{Context, Scheduler, run_all_once};
+use unity_scheduler::{Context, Cursors, Scheduler, run_all_once};
 use unity_shared::{
     clock::Clock,
     config::Secret,
@@ -57,6 +57,7 @@ pub struct Stack {
     pub clock: Clock,
     pub cluster: Cluster,
     pub options: StackOptions,
+    cursors: Cursors,
     api: CancellationToken,
     parts: CancellationToken,
     running: JoinSet<()>,
@@ -111,6 +112,7 @@ impl Stack {
             clock,
             cluster: Cluster::start().await,
             options,
+            cursors: Cursors::default(),
             api,
             parts,
             running,
@@ -166,6 +168,7 @@ impl Stack {
             gate: self.gate.clone(),
             clock: self.clock.clone(),
             lease: self.options.lease,
+            cursors: self.cursors.clone(),
         }
     }
 

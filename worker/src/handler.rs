@@ -35,9 +35,9 @@ pub struct JobContext {
     pub job: Arc<ClaimedJob>,
     /// Reports how far the work is.
     pub progress: ProgressReporter,
-    /// Fires when the attempt is over before the handler is: time-out, lost lease, a stopping
-    /// worker. The handler's task is ended right after; only what must be put in order at once
-    /// should listen.
+    /// Fires when the attempt is to end before the handler is done. After a cancellation the handler
+    /// has its kind's `CANCEL_GRACE` to put things in order; after a time-out, a lost lease or a
+    /// worker's stop its task is ended right away.
     pub cancelled: CancellationToken,
 }
 

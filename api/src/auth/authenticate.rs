@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 use tracing::Span;
-use unity_shared::tenancy::{ApiKey, KeyOwner, Role, TenantStatus, find_key_owner};
+use unity_shared::tenancy::{ApiKey, KeyOwner, Role, TenantStatus};
 
 use super::Caller;
 use crate::{error::ApiError, state::ApiState};
@@ -11,8 +11,9 @@ use crate::{error::ApiError, state::ApiState};
 /// same: nobody learns which keys exist.
 pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let key = read_key(headers).ok_or(ApiError::Unauthenticated)?;
-    let mut tx = state.database().authenticator().statement().await?;
-    let owner = find_key_owner(&mut tx, &key, state.clock().now())
+    let owner = state
+        .key_owners()
+        .find(&key)
         .await?
         .ok_or(ApiError::Unauthenticated)?;
     let KeyOwner {

@@ -89,12 +89,17 @@ fn fingerprint(method: &Method, route: &str, raw_body: &[u8]) -> Vec<u8> {
 
 impl IdempotentRequest {
     /// The answer to keep. `response` must be free of one-time secrets.
-    pub fn answer(&self, status: StatusCode, location: &str, response: Value) -> RecordedAnswer {
+    pub fn answer(
+        &self,
+        status: StatusCode,
+        location: Option<&str>,
+        response: Value,
+    ) -> RecordedAnswer {
         RecordedAnswer {
             fingerprint: self.fingerprint.clone(),
             // A status has three digits.
             status: i16::try_from(status.as_u16()).unwrap_or(i16::MAX),
-            location: Some(location.to_owned()),
+            location: location.map(str::to_owned),
             response,
         }
     }

@@ -17,29 +17,31 @@ use crate::{
     violations::{escape_segment, shorten},
 };
 
-/// Largest body of a request, in bytes.
-pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+/// Largest body of a request, in bytes, unless the route says otherwise.
+const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// A body of type `T`, and the bytes that it was read from.
+/// A body of type `T` and at most `LIMIT` bytes, and the bytes that it was read from.
 #[derive(Debug)]
-pub struct JsonBody<T> {
+pub struct JsonBody<T, const LIMIT: usize = BODY_LIMIT_BYTES> {
     /// What was sent.
     pub value: T,
     /// As it was sent.
     pub raw: Bytes,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S>
+    for JsonBody<T, LIMIT>
+{
     type Rejection = ApiError;
 
     async fn from_request(req: Request, _: &S) -> Result<Self, ApiError> {
         if !is_json(req.headers()) {
             return Err(ApiError::ContentType);
         }
-        if stated_length(req.headers()).is_some_and(|length| length > BODY_LIMIT_BYTES) {
-            return Err(ApiError::BodyTooLarge);
+        if stated_length(req.headers()).is_some_and(|length| length > LIMIT) {
+            return Err(ApiError::BodyTooLarge(LIMIT));
         }
-        let raw = read(req.into_body()).await?;
+        let raw = read(req.into_body(), LIMIT).await?;
         Ok(Self {
             value: parse(&raw)?,
             raw,
@@ -47,10 +49,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
-    match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
+async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge(limit)),
         Err(_) => Err(fault("", "syntax", "the body broke off")),
     }
 }

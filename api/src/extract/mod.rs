@@ -6,6 +6,6 @@ mod path;
 mod query;
 
 pub use idempotency::{Idempotency, IdempotentRequest};
-pub use json::{BODY_LIMIT_BYTES, JsonBody};
+pub use json::JsonBody;
 pub use path::PathId;
 pub use query::{NoParameters, QueryParameters};

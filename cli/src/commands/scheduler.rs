@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use unity_api::ops;
-use unity_scheduler::{Context, Scheduler};
+use unity_scheduler::{Context, Cursors, Scheduler};
 use unity_shared::config::Settings;
 
 use crate::process::{Connections, bind, serve_ops, shutdown_signal};
@@ -34,5 +34,6 @@ pub(crate) fn context(connections: Connections, settings: &Settings) -> Context 
         gate,
         clock,
         lease: settings.lease(),
+        cursors: Cursors::default(),
     }
 }

@@ -12,7 +12,7 @@ use super::{Context, LoopError};
 
 pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
     if context.gate.epoch().await?.is_none() {
-        let report = refill(&context.database, &context.gate).await?;
+        let report = refill(&context.database, &context.gate, context.clock.now()).await?;
         metrics::counter!("unity_gate_refills_total").increment(1);
         tracing::info!(
             epoch = report.epoch,

@@ -3,7 +3,11 @@
 //! A tick takes no input: it looks at the rows and at the gate, does what is due, and may be run
 //! again at once, late, or twice.
 
+mod announce_limits;
+mod announce_switches;
+mod drop_stale_jobs;
 mod expire_idempotency_keys;
+mod expire_jobs;
 mod fire_schedules;
 mod keep_gate_open;
 mod offer_forgotten_jobs;
@@ -19,6 +23,8 @@ use unity_shared::{
     queue::{Gate, GateError, RefillError},
 };
 
+use crate::cursors::Cursors;
+
 /// What loops work with.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -30,6 +36,8 @@ pub struct Context {
     pub clock: Clock,
     /// How long a lease is; some loops look ahead by a part of it.
     pub lease: Duration,
+    /// How far the loops that go bit by bit have come.
+    pub cursors: Cursors,
 }
 
 /// Why a tick did not get through. The next one starts over.
@@ -83,11 +91,21 @@ pub(crate) fn ticks() -> Vec<Tick> {
         tick("keep_gate_open", SECOND, |c| {
             Box::pin(keep_gate_open::tick(c))
         }),
+        tick("announce_switches", SECOND, |c| {
+            Box::pin(announce_switches::tick(c))
+        }),
+        tick("announce_limits", 10 * SECOND, |c| {
+            Box::pin(announce_limits::tick(c))
+        }),
+        tick("expire_jobs", SECOND, |c| Box::pin(expire_jobs::tick(c))),
         tick("queue_due_jobs", SECOND, |c| {
             Box::pin(queue_due_jobs::tick(c))
         }),
         tick("offer_forgotten_jobs", SECOND, |c| {
             Box::pin(offer_forgotten_jobs::tick(c))
+        }),
+        tick("drop_stale_jobs", SECOND, |c| {
+            Box::pin(drop_stale_jobs::tick(c))
         }),
         tick("fire_schedules", SECOND, |c| {
             Box::pin(fire_schedules::tick(c))

@@ -4,9 +4,11 @@
 //! same tick; if this process dies in between, [`super::keep_gate_open`] and
 //! [`super::offer_forgotten_jobs`] do it.
 
-use unity_shared::jobs::{Rescued, rescue_expired_leases};
+use std::collections::HashMap;
 
-use super::{Context, LoopError, offer_forgotten_jobs};
+use unity_shared::{ids::WorkerId, jobs::rescue_expired_leases, queue::Settled};
+
+use super::{Context, LoopError};
 
 const PAGE: i64 = 500;
 
@@ -14,30 +16,21 @@ pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
     loop {
         let mut tx = context.database.engine().statement().await?;
         let rescued = rescue_expired_leases(&mut tx, PAGE, context.clock.now()).await?;
-        for job in &rescued {
-            tracing::warn!(
-                tenant_id = %job.tenant_id, job_id = %job.id, kind = job.kind, status = job.status.as_str(),
-                "lease expired: its worker is gone"
-            );
-            metrics::counter!("unity_jobs_rescued_total", "kind" => job.kind.clone()).increment(1);
-        }
         drop(tx);
-        free_slots(context, &rescued).await?;
-        if i64::try_from(rescued.len()).unwrap_or(i64::MAX) < PAGE {
-            if !rescued.is_empty() {
-                offer_forgotten_jobs::tick(context).await?;
-            }
+        let mut lost: HashMap<WorkerId, Vec<Settled>> = HashMap::new();
+        for (id, worker) in &rescued.jobs {
+            lost.entry(*worker)
+                .or_default()
+                .push(Settled { id: *id, ran: None });
+        }
+        for (worker, jobs) in &lost {
+            tracing::warn!(worker_id = %worker, jobs = jobs.len(), "leases expired: the worker is gone");
+            metrics::counter!("unity_jobs_rescued_total").increment(jobs.len() as u64);
+            context.gate.settle(*worker, jobs).await?;
+        }
+        context.gate.offer(&rescued.offers).await?;
+        if i64::try_from(rescued.jobs.len()).unwrap_or(i64::MAX) < PAGE {
             return Ok(());
         }
     }
-}
-
-async fn free_slots(context: &Context, rescued: &[Rescued]) -> Result<(), LoopError> {
-    for job in rescued {
-        context
-            .gate
-            .settle(job.worker_id, &job.queue, &[job.id])
-            .await?;
-    }
-    Ok(())
 }

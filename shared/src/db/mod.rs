@@ -1,9 +1,11 @@
 //! The database, and the only ways to speak to it.
 //!
-//! A statement runs in a [`TenantTx`], where row-level security shows one tenant's rows, or in a
-//! [`PlatformTx`] of a named duty, whose role has exactly the grants that this duty needs. Nothing
+//! A statement runs in a [`TenantTx`], where row-level security shows one tenant's rows (or, for many
+//! small reads at once, in an [`EachTenantTx`]), or in a [`PlatformTx`] of a named duty, whose role has
+//! exactly the grants that this duty needs. Nothing
 //! else can reach a connection: the pools are private to this module.
 
+mod each_tenant_tx;
 mod error;
 mod migrate;
 mod platform_tx;
@@ -11,6 +13,7 @@ mod pool;
 mod roles;
 mod tenant_tx;
 
+pub use each_tenant_tx::EachTenantTx;
 pub use error::DbError;
 pub use migrate::{MigrateError, migrate};
 pub use platform_tx::{Authenticator, Duty, Engine, Operator, PlatformTx};

@@ -3,11 +3,11 @@
 use std::{marker::PhantomData, str::FromStr, time::Duration};
 
 use sqlx::{
-    PgConnection, PgPool,
+    Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{Authenticator, DbError, Duty, Engine, Operator, PlatformTx, TenantTx};
+use super::{Authenticator, DbError, Duty, EachTenantTx, Engine, Operator, PlatformTx, TenantTx};
 use crate::{clock::Clock, ids::TenantId};
 
 /// The two logins of one installation.
@@ -57,6 +57,9 @@ pub struct PlatformPool<'a, D: Duty> {
 /// No statement of ours takes this long; a stuck one must not hold a connection for ever.
 const STATEMENT_TIMEOUT: &str = "30s";
 
+/// How long an idle connection is taken for alive.
+const TRUSTED_FOR: Duration = Duration::from_millis(500);
+
 impl Database {
     /// Opens the pools and checks that both logins work. No connection is kept idle for it.
     pub async fn connect(urls: &DatabaseUrls, settings: PoolSettings) -> Result<Self, DbError> {
@@ -77,6 +80,11 @@ impl Database {
     /// A transaction that sees and writes the rows of `tenant` only.
     pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantTx, DbError> {
         TenantTx::begin(&self.app, tenant.clone()).await
+    }
+
+    /// A session for reads of many tenants' rows at once, each in its tenant's name.
+    pub async fn each_tenant(&self) -> Result<EachTenantTx, DbError> {
+        EachTenantTx::begin(&self.app).await
     }
 
     /// Finds the owner of an API key before a tenant is known.
@@ -177,5 +185,13 @@ fn open(options: PgConnectOptions, role: Option<&str>, settings: PoolSettings) -
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
         .idle_timeout(Duration::from_mins(1))
+        // A connection that was in use a moment ago is not asked again whether it lives: that would
+        // cost every statement a round trip.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(
+                async move { Ok(meta.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) },
+            )
+        })
         .connect_lazy_with(options)
 }

@@ -53,6 +53,8 @@ pub struct ClaimedJob {
     pub resource_key: Option<String>,
     /// When it was due.
     pub run_at: DateTime<Utc>,
+    /// When this attempt began: the instant of its claim.
+    pub attempt_started_at: DateTime<Utc>,
     /// The request that asked for it.
     pub request_id: Option<RequestId>,
 }
@@ -69,13 +71,12 @@ impl ClaimedJob {
             priority: self.priority,
             run_at: self.run_at,
             resource_key: self.resource_key.clone(),
-            limits: None,
         }
     }
 }
 
 /// Claims what still is queued among `claim.jobs`: `running`, one attempt and one fence more, a
-/// lease, and the row of the attempt. What is not answered was not claimed.
+/// lease. What is not answered was not claimed.
 ///
 /// The share lock on the epoch's row makes a refill wait for this statement, and this statement
 /// fail after the refill: see [`crate::queue::refill`].
@@ -98,20 +99,19 @@ pub async fn claim_jobs(
            ), claimed AS (
                UPDATE jobs AS job
                SET status = 'running', attempt = job.attempt + 1, fence = job.fence + 1,
-                   worker_id = $3, lease_expires_at = $4, started_at = coalesce(job.started_at, $5),
-                   progress = NULL
+                   worker_id = $3, lease_expires_at = $4, attempt_started_at = $5,
+                   started_at = coalesce(job.started_at, $5), progress = NULL
                FROM unnest($6::text[], $7::uuid[]) AS wanted (tenant_id, id), admitted
                WHERE job.tenant_id = wanted.tenant_id AND job.id = wanted.id
                  AND job.status = 'queued' AND job.kind = ANY($8::text[])
+                 AND (job.expires_at IS NULL OR job.expires_at > $5 OR job.started_at IS NOT NULL)
                RETURNING job.*
-           ), begun AS (
-               INSERT INTO job_attempts (tenant_id, job_id, fence, number, worker_id, started_at)
-               SELECT tenant_id, id, fence, attempt, $3, $5 FROM claimed
            )
            SELECT tenant_id AS "tenant_id!: TenantId", id AS "id!: JobId", kind AS "kind!",
                   queue AS "queue!", priority AS "priority!", payload AS "payload!",
                   attempt AS "attempt!", max_attempts AS "max_attempts!", fence AS "fence!",
                   timeout_seconds AS "timeout_seconds!", resource_key, run_at AS "run_at!",
+                  attempt_started_at AS "attempt_started_at!",
                   request_id AS "request_id: RequestId"
            FROM claimed"#,
         claim.shard.0,

@@ -27,10 +27,9 @@ pub async fn queue_due_jobs(
            )
            UPDATE jobs AS job
            SET status = 'queued'
-           FROM due JOIN tenants AS tenant ON tenant.id = due.tenant_id
+           FROM due
            WHERE job.tenant_id = due.tenant_id AND job.id = due.id
            RETURNING job.tenant_id, job.id, job.queue, job.kind, job.priority, job.run_at, job.resource_key,
-                     tenant.plan, tenant.max_concurrent, tenant.weight,
                      NULL::uuid AS worker_id, NULL::timestamptz AS lease_expires_at"#,
         now,
         shard.0,

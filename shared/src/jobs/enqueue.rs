@@ -1,6 +1,8 @@
 //! Puts jobs into the record. Whoever calls commits, and offers the jobs to the gate afterwards;
 //! if it dies in between, the sweeper offers them.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -10,7 +12,6 @@ use crate::{
     db::{DbError, Engine, Operator, PlatformTx, TenantTx},
     ids::{JobId, RequestId, TenantId},
     queue::{Offer, ShardId},
-    tenancy::{JobLimits, job_limits_of},
 };
 
 /// A job that has been checked and may be written.
@@ -32,6 +33,8 @@ pub struct NewJob {
     pub resource_key: Option<String>,
     /// Free labels: text to text.
     pub labels: Map<String, Value>,
+    /// It fails as expired if its first attempt has not begun by then; absent = never.
+    pub expires_at: Option<DateTime<Utc>>,
     /// The request that asked for it.
     pub request_id: Option<RequestId>,
 }
@@ -60,6 +63,7 @@ impl NewJob {
             max_attempts: kind.retry.max_attempts,
             resource_key: kind.default_resource_key.map(str::to_owned),
             labels: Map::new(),
+            expires_at: None,
             request_id: None,
         })
     }
@@ -97,13 +101,15 @@ impl NewJob {
             created_at: now,
             started_at: None,
             finished_at: None,
+            expires_at: self.expires_at,
+            cancellation: None,
             request_id: self.request_id,
         }
     }
 
     /// The job as the gate takes it, after the commit.
     #[must_use]
-    pub fn offer(&self, tenant_id: &TenantId, limits: JobLimits) -> Offer {
+    pub fn offer(&self, tenant_id: &TenantId) -> Offer {
         Offer {
             tenant_id: tenant_id.clone(),
             id: self.id,
@@ -112,138 +118,223 @@ impl NewJob {
             priority: self.priority,
             run_at: self.run_at,
             resource_key: self.resource_key.clone(),
-            limits: Some(limits),
         }
+    }
+
+    /// The name of its kind.
+    #[must_use]
+    pub const fn kind_name(&self) -> &'static str {
+        self.kind.name
+    }
+
+    /// Whether it takes the place of older ones when it is written at `now`.
+    #[must_use]
+    pub fn supersedes(&self, now: DateTime<Utc>) -> bool {
+        self.kind.supersedes && self.resource_key.is_some() && self.run_at <= now
     }
 }
 
-/// Writes a job of the transaction's tenant.
-pub async fn enqueue_job(
-    tx: &mut TenantTx,
-    job: &NewJob,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let tenant = tx.tenant().clone();
-    insert_job(tx.connection(), &tenant, job, now).await
+/// What became of jobs that were to be written.
+#[derive(Debug, Default)]
+pub struct Enqueued {
+    /// Those that were written. One is missing if its tenant is not active, or a switch drains its
+    /// scope.
+    pub written: HashSet<JobId>,
+    /// Older jobs that they took the place of; the gate should forget them.
+    pub superseded: Vec<JobId>,
 }
 
-/// Writes a tenant's job as part of what a system administrator does.
+/// Writes jobs of the transaction's tenant.
+pub async fn enqueue_jobs(
+    tx: &mut TenantTx,
+    jobs: &[NewJob],
+    now: DateTime<Utc>,
+) -> Result<Enqueued, DbError> {
+    let tenant = tx.tenant().clone();
+    let rows: Vec<Row<'_>> = jobs.iter().map(|job| (&tenant, job)).collect();
+    write(tx.connection(), &rows, now).await
+}
+
+/// Writes jobs of any tenants. Begin a transaction if one of them supersedes others.
+pub async fn enqueue_for_tenants(
+    tx: &mut PlatformTx<Engine>,
+    jobs: &[(&TenantId, &NewJob)],
+    now: DateTime<Utc>,
+) -> Result<Enqueued, DbError> {
+    write(tx.connection(), jobs, now).await
+}
+
+/// Writes the first job of a tenant that is being made.
 pub async fn enqueue_as_operator(
     tx: &mut PlatformTx<Operator>,
     tenant: &TenantId,
     job: &NewJob,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    insert_job(tx.connection(), tenant, job, now).await
-}
-
-async fn insert_job(
-    connection: &mut PgConnection,
-    tenant: &TenantId,
-    job: &NewJob,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    sqlx::query!(
-        "INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
-                           max_attempts, timeout_seconds, run_at, request_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, greatest($12::timestamptz, $14::timestamptz), $13, $14)",
-        tenant.as_str(),
-        job.id.as_uuid(),
-        job.kind.name,
-        job.kind.queue,
-        job.first_status(now).as_str(),
-        job.priority,
-        job.payload,
-        job.resource_key,
-        Value::Object(job.labels.clone()),
-        job.max_attempts,
-        job.timeout_seconds,
-        job.run_at,
-        job.request_id.map(|id| id.as_uuid()),
-        now,
-    )
-    .execute(connection)
-    .await?;
+    insert_jobs(tx.connection(), &[(tenant, job)], now).await?;
     Ok(())
 }
 
-/// Writes one copy of `job` for every active tenant of a shard that has no unfinished job of the
-/// kind, and answers them as offers. The copies have ids of their own.
+/// Writes one copy of `job` for every active tenant of a shard that has no unfinished job with its
+/// resource key, and answers them as offers: while a cluster is away, firings must not pile up.
 pub async fn enqueue_for_active_tenants(
     tx: &mut PlatformTx<Engine>,
     shard: ShardId,
     job: &NewJob,
     now: DateTime<Utc>,
 ) -> Result<Vec<Offer>, DbError> {
-    let tenants = select_tenants_without(tx, shard, job.kind.name).await?;
-    let mut offers = Vec::with_capacity(tenants.len());
-    for (tenant, limits) in tenants {
-        let copy = NewJob {
-            id: JobId::new(),
-            ..job.clone()
-        };
-        offers.push(copy.offer(&tenant, limits));
-    }
-    insert_copies(tx.connection(), &offers, job, now).await?;
-    Ok(offers)
+    let tenants = select_tenants_without(tx, shard, job).await?;
+    let copies: Vec<(TenantId, NewJob)> = tenants
+        .into_iter()
+        .map(|tenant| {
+            let copy = NewJob {
+                id: JobId::new(),
+                ..job.clone()
+            };
+            (tenant, copy)
+        })
+        .collect();
+    let rows: Vec<Row<'_>> = copies.iter().map(|(tenant, copy)| (tenant, copy)).collect();
+    let written = insert_jobs(tx.connection(), &rows, now).await?;
+    let written = copies.iter().filter(|(_, copy)| written.contains(&copy.id));
+    Ok(written.map(|(tenant, copy)| copy.offer(tenant)).collect())
 }
 
-/// A tenant whose last job of this kind has not ended gets no further one: while a cluster is away,
-/// firings must not pile up behind it.
+type Row<'a> = (&'a TenantId, &'a NewJob);
+
 async fn select_tenants_without(
     tx: &mut PlatformTx<Engine>,
     shard: ShardId,
-    kind: &str,
-) -> Result<Vec<(TenantId, JobLimits)>, DbError> {
-    let rows = sqlx::query!(
-        r#"SELECT id AS "id: TenantId", plan, max_concurrent, weight FROM tenants AS tenant
+    job: &NewJob,
+) -> Result<Vec<TenantId>, DbError> {
+    let tenants = sqlx::query_scalar!(
+        r#"SELECT id AS "id: TenantId" FROM tenants AS tenant
            WHERE shard = $1 AND status = 'active'
              AND NOT EXISTS (SELECT FROM jobs
-                             WHERE tenant_id = tenant.id AND kind = $2 AND finished_at IS NULL)
+                             WHERE tenant_id = tenant.id AND resource_key = $2 AND kind = $3
+                               AND finished_at IS NULL)
            ORDER BY id"#,
         shard.0,
-        kind,
+        job.resource_key,
+        job.kind.name,
     )
     .fetch_all(tx.connection())
     .await?;
-    let tenants = rows.into_iter().map(|row| {
-        (
-            row.id,
-            job_limits_of(&row.plan, row.max_concurrent, row.weight),
-        )
-    });
-    Ok(tenants.collect())
+    Ok(tenants)
 }
 
-async fn insert_copies(
+async fn write(
     connection: &mut PgConnection,
-    offers: &[Offer],
-    job: &NewJob,
+    rows: &[Row<'_>],
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let tenants: Vec<String> = offers
+) -> Result<Enqueued, DbError> {
+    let written = insert_jobs(connection, rows, now).await?;
+    let newer: Vec<Row<'_>> = rows
         .iter()
-        .map(|offer| offer.tenant_id.to_string())
+        .filter(|(_, job)| job.supersedes(now) && written.contains(&job.id))
+        .copied()
         .collect();
-    let ids: Vec<uuid::Uuid> = offers.iter().map(|offer| offer.id.as_uuid()).collect();
-    sqlx::query!(
-        "INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
-                           max_attempts, timeout_seconds, run_at, created_at)
-         SELECT copy.tenant_id, copy.id, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $11
-         FROM unnest($1::text[], $2::uuid[]) AS copy (tenant_id, id)",
-        &tenants,
-        &ids,
-        job.kind.name,
-        job.kind.queue,
-        job.priority,
-        job.payload,
-        job.resource_key,
-        Value::Object(job.labels.clone()),
-        job.max_attempts,
-        job.timeout_seconds,
+    let superseded = if newer.is_empty() {
+        Vec::new()
+    } else {
+        supersede_older(connection, &newer, now).await?
+    };
+    Ok(Enqueued {
+        written,
+        superseded,
+    })
+}
+
+/// One statement for any number of jobs of any number of tenants: it is what makes many small
+/// requests cheap. A row whose tenant is not active, or whose scope is drained, is left out.
+async fn insert_jobs(
+    connection: &mut PgConnection,
+    rows: &[Row<'_>],
+    now: DateTime<Utc>,
+) -> Result<HashSet<JobId>, DbError> {
+    macro_rules! column {
+        (|$tenant:pat_param, $job:ident| $value:expr) => {
+            rows.iter()
+                .map(|($tenant, $job)| $value)
+                .collect::<Vec<_>>()
+        };
+    }
+    let written = sqlx::query_scalar!(
+        r#"INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
+                             max_attempts, timeout_seconds, run_at, expires_at, request_id, created_at)
+           SELECT wanted.tenant_id, wanted.id, kind, queue, wanted.status, priority, payload, resource_key, labels,
+                  max_attempts, timeout_seconds, greatest(run_at, $15), expires_at, request_id, $15
+           FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[],
+                       $8::text[], $9::jsonb[], $10::integer[], $11::integer[], $12::timestamptz[],
+                       $13::timestamptz[], $14::uuid[])
+                AS wanted (tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
+                           max_attempts, timeout_seconds, run_at, expires_at, request_id)
+           JOIN tenants AS tenant ON tenant.id = wanted.tenant_id AND tenant.status = 'active'
+           WHERE NOT EXISTS (SELECT FROM switches AS switch
+                             WHERE switch.action = 'drain' AND switch.ended_at IS NULL AND switch.expires_at > $15
+                               AND (switch.tenant_id IS NULL OR switch.tenant_id = wanted.tenant_id)
+                               AND (switch.kind IS NULL OR switch.kind = wanted.kind))
+           RETURNING id AS "id: JobId""#,
+        &column!(|tenant, _job| tenant.to_string()),
+        &column!(|_, job| job.id.as_uuid()),
+        &column!(|_, job| job.kind.name.to_owned()),
+        &column!(|_, job| job.kind.queue.to_owned()),
+        &column!(|_, job| job.first_status(now).as_str().to_owned()),
+        &column!(|_, job| job.priority),
+        &column!(|_, job| job.payload.clone()),
+        &column!(|_, job| job.resource_key.clone()) as &[Option<String>],
+        &column!(|_, job| Value::Object(job.labels.clone())),
+        &column!(|_, job| job.max_attempts),
+        &column!(|_, job| job.timeout_seconds),
+        &column!(|_, job| job.run_at),
+        &column!(|_, job| job.expires_at) as &[Option<DateTime<Utc>>],
+        &column!(|_, job| job.request_id.map(|id| id.as_uuid())) as &[Option<uuid::Uuid>],
         now,
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    Ok(written.into_iter().collect())
+}
+
+/// Ends the older jobs whose place the given ones take.
+async fn supersede_older(
+    connection: &mut PgConnection,
+    newer: &[Row<'_>],
+    now: DateTime<Utc>,
+) -> Result<Vec<JobId>, DbError> {
+    let tenants: Vec<String> = newer.iter().map(|(tenant, _)| tenant.to_string()).collect();
+    let ids: Vec<uuid::Uuid> = newer.iter().map(|(_, job)| job.id.as_uuid()).collect();
+    let kinds: Vec<String> = newer
+        .iter()
+        .map(|(_, job)| job.kind.name.to_owned())
+        .collect();
+    let keys: Vec<String> = newer
+        .iter()
+        .map(|(_, job)| job.resource_key.clone().unwrap_or_default())
+        .collect();
+    let superseded = sqlx::query_scalar!(
+        r#"WITH gone AS (
+               UPDATE jobs AS job
+               SET status = 'superseded', finished_at = $5
+               FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) AS newer (tenant_id, id, kind, resource_key)
+               WHERE job.tenant_id = newer.tenant_id AND job.resource_key = newer.resource_key
+                 AND job.kind = newer.kind AND job.id < newer.id
+                 AND job.finished_at IS NULL AND job.status IN ('scheduled', 'queued', 'retrying')
+               RETURNING job.tenant_id, job.id, job.kind, job.attempt
+           ), told AS (
+               SELECT tell(array_agg(tenant_id), array_agg(id), array_agg('job.superseded'::text),
+                           array_agg(jsonb_build_object('kind', kind, 'status', 'superseded', 'attempt', attempt,
+                                                        'error', NULL)), $5)
+               FROM gone
+           )
+           SELECT id AS "id!: JobId" FROM gone CROSS JOIN told"#,
+        &tenants,
+        &ids,
+        &kinds,
+        &keys,
+        now,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(superseded)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{JobFailure, lease::LeaseKey};
 use crate::{
     db::{DbError, Engine, PlatformTx},
-    ids::JobId,
+    ids::{JobId, WorkerId},
 };
 
 /// What an attempt came to.
@@ -33,6 +33,8 @@ pub enum Verdict {
 pub struct Finish {
     /// Which attempt of which job.
     pub lease: LeaseKey,
+    /// When the attempt began.
+    pub started_at: DateTime<Utc>,
     /// What it came to.
     pub verdict: Verdict,
 }
@@ -45,17 +47,18 @@ struct Columns {
     error: Option<Value>,
     run_at: Option<DateTime<Utc>>,
     counts: bool,
+    is_final: bool,
 }
 
 impl Verdict {
     fn columns(&self) -> Columns {
-        let (status, outcome, counts) = match self {
-            Self::Succeeded(_) => ("succeeded", "succeeded", true),
-            Self::Failed(_) => ("failed", "failed", true),
-            Self::Retry(..) => ("retrying", "retried", true),
-            Self::Snoozed(_) => ("retrying", "snoozed", false),
-            Self::HandedBack => ("queued", "handed_back", false),
-            Self::Cancelled(_) => ("cancelled", "cancelled", true),
+        let (status, outcome, counts, is_final) = match self {
+            Self::Succeeded(_) => ("succeeded", "succeeded", true, true),
+            Self::Failed(_) => ("failed", "failed", true, true),
+            Self::Retry(..) => ("retrying", "retried", true, false),
+            Self::Snoozed(_) => ("retrying", "snoozed", false, false),
+            Self::HandedBack => ("queued", "handed_back", false, false),
+            Self::Cancelled(_) => ("cancelled", "cancelled", true, true),
         };
         let result = match self {
             Self::Succeeded(value) => Some(value.clone()),
@@ -84,6 +87,7 @@ impl Verdict {
             error,
             run_at,
             counts,
+            is_final,
         }
     }
 }
@@ -100,12 +104,19 @@ struct Batch {
     errors: Vec<Option<Value>>,
     run_ats: Vec<Option<DateTime<Utc>>>,
     counts: Vec<bool>,
+    finals: Vec<bool>,
+    started_ats: Vec<DateTime<Utc>>,
 }
 
 impl Batch {
     fn of(finishes: &[Finish]) -> Self {
         let mut batch = Self::default();
-        for Finish { lease, verdict } in finishes {
+        for Finish {
+            lease,
+            started_at,
+            verdict,
+        } in finishes
+        {
             let Columns {
                 status,
                 outcome,
@@ -113,6 +124,7 @@ impl Batch {
                 error,
                 run_at,
                 counts,
+                is_final,
             } = verdict.columns();
             batch.tenants.push(lease.tenant_id.to_string());
             batch.ids.push(lease.id.as_uuid());
@@ -123,6 +135,8 @@ impl Batch {
             batch.errors.push(error);
             batch.run_ats.push(run_at);
             batch.counts.push(counts);
+            batch.finals.push(is_final);
+            batch.started_ats.push(*started_at);
         }
         batch
     }
@@ -131,10 +145,11 @@ impl Batch {
 /// Writes verdicts back and answers the jobs for which it counted. A job is missing from the answer
 /// when its fence has moved on: its lease ran out and somebody else has it, or it has ended.
 ///
-/// Every verdict leaves an event `job.{status}` in the tenant's sequence. Counters are locked in the
-/// order of tenants, so that two batches cannot wait for each other.
+/// A job that somebody wants to be cancelled is not tried again, whatever the verdict. An attempt
+/// that another one follows moves to `job_attempts`. Every verdict leaves an event `job.{status}`.
 pub async fn finish_jobs(
     tx: &mut PlatformTx<Engine>,
+    worker: WorkerId,
     finishes: &[Finish],
     now: DateTime<Utc>,
 ) -> Result<HashSet<JobId>, DbError> {
@@ -142,52 +157,41 @@ pub async fn finish_jobs(
     let counted = sqlx::query_scalar!(
         r#"WITH verdict AS (
                SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],
-                                    $6::jsonb[], $7::jsonb[], $8::timestamptz[], $9::boolean[])
-                   AS v (tenant_id, id, fence, status, outcome, result, error, run_at, counts)
+                                    $6::jsonb[], $7::jsonb[], $8::timestamptz[], $9::boolean[], $10::boolean[], $11::timestamptz[])
+                   AS v (tenant_id, id, fence, status, outcome, result, error, run_at, counts, final, started_at)
            ), done AS (
                UPDATE jobs AS job
-               SET status = verdict.status,
+               SET status = CASE WHEN verdict.final OR job.cancel_requested_at IS NULL THEN verdict.status
+                                 ELSE 'cancelled' END,
+                   worker_id = CASE WHEN verdict.final OR job.cancel_requested_at IS NOT NULL THEN job.worker_id END,
+                   attempt_started_at = CASE WHEN verdict.final OR job.cancel_requested_at IS NOT NULL
+                                             THEN job.attempt_started_at END,
+                   finished_at = CASE WHEN verdict.final OR job.cancel_requested_at IS NOT NULL
+                                      THEN $12::timestamptz END,
                    result = verdict.result,
                    error = verdict.error,
                    run_at = coalesce(verdict.run_at, job.run_at),
                    attempt = job.attempt - CASE WHEN verdict.counts THEN 0 ELSE 1 END,
                    crashes = 0,
-                   worker_id = NULL,
-                   lease_expires_at = NULL,
-                   finished_at = CASE WHEN verdict.status IN ('succeeded', 'failed', 'cancelled')
-                                      THEN $10::timestamptz END
+                   lease_expires_at = NULL
                FROM verdict
                WHERE job.tenant_id = verdict.tenant_id AND job.id = verdict.id
                  AND job.fence = verdict.fence AND job.status = 'running'
-               RETURNING job.tenant_id, job.id, job.fence, job.kind, job.attempt,
-                         verdict.status, verdict.outcome, verdict.error
-           ), ended AS (
-               UPDATE job_attempts AS attempt
-               SET finished_at = $10, outcome = done.outcome, error = done.error
-               FROM done
-               WHERE attempt.tenant_id = done.tenant_id AND attempt.job_id = done.id
-                 AND attempt.fence = done.fence
-           ), counter AS (
-               SELECT tenant_id FROM event_counters
-               WHERE tenant_id IN (SELECT tenant_id FROM done)
-               ORDER BY tenant_id FOR UPDATE
-           ), numbered AS (
-               UPDATE event_counters AS c
-               SET last_sequence = c.last_sequence + batch.events
-               FROM (SELECT tenant_id, count(*) AS events FROM done GROUP BY tenant_id) AS batch, counter
-               WHERE c.tenant_id = batch.tenant_id AND counter.tenant_id = batch.tenant_id
-               RETURNING c.tenant_id, c.last_sequence - batch.events AS base
+               RETURNING job.tenant_id, job.id, job.fence, job.kind, job.attempt, job.status, job.error,
+                         verdict.outcome, verdict.counts, verdict.started_at
+           ), followed AS (
+               INSERT INTO job_attempts (tenant_id, job_id, fence, number, worker_id, started_at, finished_at,
+                                         outcome, error)
+               SELECT tenant_id, id, fence, attempt + CASE WHEN counts THEN 0 ELSE 1 END, $13, started_at, $12,
+                      outcome, error
+               FROM done WHERE status IN ('retrying', 'queued')
            ), told AS (
-               INSERT INTO events (tenant_id, sequence, type, job_id, data, created_at)
-               SELECT done.tenant_id,
-                      numbered.base + row_number() OVER (PARTITION BY done.tenant_id ORDER BY done.id),
-                      'job.' || done.status, done.id,
-                      jsonb_build_object('kind', done.kind, 'status', done.status,
-                                         'attempt', done.attempt, 'error', done.error),
-                      $10
-               FROM done JOIN numbered USING (tenant_id)
+               SELECT tell(array_agg(tenant_id), array_agg(id), array_agg('job.' || status),
+                           array_agg(jsonb_build_object('kind', kind, 'status', status, 'attempt', attempt,
+                                                        'error', error)), $12)
+               FROM done
            )
-           SELECT id AS "id!: JobId" FROM done"#,
+           SELECT id AS "id!: JobId" FROM done CROSS JOIN told"#,
         &batch.tenants,
         &batch.ids,
         &batch.fences,
@@ -197,7 +201,10 @@ pub async fn finish_jobs(
         &batch.errors as &[Option<Value>],
         &batch.run_ats as &[Option<DateTime<Utc>>],
         &batch.counts,
+        &batch.finals,
+        &batch.started_ats,
         now,
+        worker.as_uuid(),
     )
     .fetch_all(tx.connection())
     .await?;

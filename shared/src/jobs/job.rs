@@ -127,9 +127,29 @@ pub struct Job {
     /// When it ended; null while it may still run.
     #[schema(required)]
     pub finished_at: Option<DateTime<Utc>>,
+    /// It fails as `expired` if its first attempt has not begun by then; null = never.
+    #[schema(required)]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// How far its cancellation is; null if nobody asked for it.
+    #[schema(required)]
+    pub cancellation: Option<Cancellation>,
     /// The request that asked for it; null when a schedule did.
     #[serde(skip)]
     pub request_id: Option<RequestId>,
+}
+
+/// How far the cancellation of a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Cancellation {
+    /// When somebody asked for it.
+    pub requested_at: DateTime<Utc>,
+    /// When the job's worker learnt of it and told the handler; null while it has not, or where no
+    /// worker had the job.
+    #[schema(required)]
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// When the job stopped; null while its attempt still runs.
+    #[schema(required)]
+    pub stopped_at: Option<DateTime<Utc>>,
 }
 
 /// What became of an attempt.

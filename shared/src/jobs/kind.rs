@@ -22,8 +22,14 @@ pub trait JobKind: Serialize + DeserializeOwned + utoipa::ToSchema + Send + Sync
     const START_ROLE: Role = Role::TenantMember;
     /// Whether it exists only where probe jobs are switched on.
     const PROBE: bool = false;
-    /// The resource key of a job that states none; absent = no bond.
+    /// The resource key of a job that states none; absent = no bond. A kind that a schedule fires
+    /// needs one: a tenant whose last job of the kind has not ended gets no further one.
     const DEFAULT_RESOURCE_KEY: Option<&'static str> = None;
+    /// Whether a due job takes the place of the tenant's older ones of the kind with the same
+    /// resource key that have not begun: for work that brings something to its newest state.
+    const SUPERSEDES: bool = false;
+    /// How long an attempt may take to end after it was cancelled, before its task is ended.
+    const CANCEL_GRACE: Duration = Duration::from_secs(5);
 }
 
 /// A kind as data: what the API checks and the registry lists.
@@ -43,6 +49,10 @@ pub struct KindSpec {
     pub probe: bool,
     /// The resource key of a job that states none; absent = no bond.
     pub default_resource_key: Option<&'static str>,
+    /// Whether a newer job takes the place of older ones that have not begun.
+    pub supersedes: bool,
+    /// How long an attempt may take to end after it was cancelled.
+    pub cancel_grace: Duration,
     normalise: fn(&Value) -> Result<Value, PayloadError>,
     schema: fn() -> Value,
 }
@@ -69,6 +79,8 @@ impl KindSpec {
             start_role: K::START_ROLE,
             probe: K::PROBE,
             default_resource_key: K::DEFAULT_RESOURCE_KEY,
+            supersedes: K::SUPERSEDES,
+            cancel_grace: K::CANCEL_GRACE,
             normalise: normalise::<K>,
             schema: schema::<K>,
         }

@@ -1,6 +1,6 @@
 //! What a worker writes while an attempt runs: its lease and its progress.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -21,26 +21,26 @@ pub struct LeaseKey {
     pub fence: i64,
 }
 
-/// Extends leases and answers the jobs whose lease still was the caller's. The others belong to
-/// somebody else by now; the caller must stop working on them.
+/// Extends leases and answers the jobs whose lease still was the caller's, each with whether somebody
+/// wants it to be cancelled. The others belong to somebody else by now; the caller must stop working
+/// on them.
 pub async fn renew_leases(
     tx: &mut PlatformTx<Engine>,
     leases: &[LeaseKey],
     lease_expires_at: DateTime<Utc>,
-) -> Result<HashSet<JobId>, DbError> {
-    let tenants: Vec<String> = leases
-        .iter()
-        .map(|lease| lease.tenant_id.to_string())
-        .collect();
-    let ids: Vec<uuid::Uuid> = leases.iter().map(|lease| lease.id.as_uuid()).collect();
-    let fences: Vec<i64> = leases.iter().map(|lease| lease.fence).collect();
-    let kept = sqlx::query_scalar!(
+) -> Result<HashMap<JobId, bool>, DbError> {
+    let Columns {
+        tenants,
+        ids,
+        fences,
+    } = Columns::of(leases);
+    let kept = sqlx::query!(
         r#"UPDATE jobs AS job
            SET lease_expires_at = $4
            FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS lease (tenant_id, id, fence)
            WHERE job.tenant_id = lease.tenant_id AND job.id = lease.id
              AND job.fence = lease.fence AND job.status = 'running'
-           RETURNING job.id AS "id: JobId""#,
+           RETURNING job.id AS "id: JobId", job.cancel_requested_at IS NOT NULL AS "unwanted!""#,
         &tenants,
         &ids,
         &fences,
@@ -48,7 +48,55 @@ pub async fn renew_leases(
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(kept.into_iter().collect())
+    Ok(kept.into_iter().map(|row| (row.id, row.unwanted)).collect())
+}
+
+/// Notes that the worker knows of a wish to cancel, and answers the jobs for which there is one.
+pub async fn deliver_cancels(
+    tx: &mut PlatformTx<Engine>,
+    leases: &[LeaseKey],
+    now: DateTime<Utc>,
+) -> Result<HashSet<JobId>, DbError> {
+    let Columns {
+        tenants,
+        ids,
+        fences,
+    } = Columns::of(leases);
+    let delivered = sqlx::query_scalar!(
+        r#"UPDATE jobs AS job
+           SET cancel_delivered_at = coalesce(job.cancel_delivered_at, $4)
+           FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS lease (tenant_id, id, fence)
+           WHERE job.tenant_id = lease.tenant_id AND job.id = lease.id AND job.fence = lease.fence
+             AND job.status = 'running' AND job.cancel_requested_at IS NOT NULL
+           RETURNING job.id AS "id: JobId""#,
+        &tenants,
+        &ids,
+        &fences,
+        now,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(delivered.into_iter().collect())
+}
+
+/// Leases as the arrays of a statement.
+struct Columns {
+    tenants: Vec<String>,
+    ids: Vec<uuid::Uuid>,
+    fences: Vec<i64>,
+}
+
+impl Columns {
+    fn of(leases: &[LeaseKey]) -> Self {
+        Self {
+            tenants: leases
+                .iter()
+                .map(|lease| lease.tenant_id.to_string())
+                .collect(),
+            ids: leases.iter().map(|lease| lease.id.as_uuid()).collect(),
+            fences: leases.iter().map(|lease| lease.fence).collect(),
+        }
+    }
 }
 
 /// Records how far the attempt is. Answers whether the lease still was the caller's.

@@ -6,15 +6,19 @@
 //!                      ├──── due ── retrying ◀── error that may pass
 //!                      └──────────────────┴── worker crashed, or handed the job back
 //! ```
+//! What waits may also end as `cancelled`, as `failed` (it has expired) or as `superseded` (a newer
+//! job took its place); what failed or was cancelled may be queued again by hand.
 //!
 //! A job exists when its row is committed. Whoever moves it names the status it expects, and whoever
 //! writes back from an attempt also names the attempt's fence, so a late writer changes nothing.
 //! An attempt runs at least once: a worker that dies after the work and before the write-back leaves
 //! a job that another runs again.
 
+mod cancel;
 mod claim;
 mod due;
 mod enqueue;
+mod expire;
 mod finish;
 mod job;
 mod kind;
@@ -23,18 +27,31 @@ mod lease;
 mod read;
 mod rescue;
 mod retry;
+mod revive;
 mod scan;
+mod switch;
 
+pub use cancel::cancel_jobs;
 pub use claim::{Claim, ClaimedJob, claim_jobs};
 pub use due::queue_due_jobs;
 pub use enqueue::{
-    NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants, enqueue_job,
+    Enqueued, NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants,
+    enqueue_for_tenants, enqueue_jobs,
 };
+pub use expire::expire_jobs;
 pub use finish::{Finish, Verdict, finish_jobs};
-pub use job::{Attempt, AttemptOutcome, Job, JobFailure, JobProgress, JobStatus};
+pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 pub use kind::{JobKind, KindSpec, PayloadError};
-pub use lease::{LeaseKey, record_progress, renew_leases};
-pub use read::{JobFilter, find_job, list_attempts, list_jobs, locate_job};
+pub use lease::{LeaseKey, deliver_cancels, record_progress, renew_leases};
+pub use read::{JobFilter, find_job, find_jobs, list_attempts, list_jobs, locate_job};
 pub use rescue::{Rescued, rescue_expired_leases};
 pub use retry::RetryPolicy;
-pub use scan::{raise_gate_epoch, select_queued_page, select_running, select_running_page};
+pub use revive::revive_jobs;
+pub use scan::{
+    count_later, count_waiting, raise_gate_epoch, select_idle, select_queued_page, select_running,
+    select_running_page,
+};
+pub use switch::{
+    Switch, SwitchAction, SwitchScope, end_switch, insert_switch, list_own_switches, list_switches,
+    select_switches,
+};

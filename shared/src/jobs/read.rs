@@ -1,11 +1,14 @@
 //! Reads jobs for the API.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 
-use super::{Attempt, AttemptOutcome, Job, JobFailure, JobProgress, JobStatus};
+use super::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 use crate::{
-    db::{DbError, Operator, PlatformTx, TenantTx},
+    db::{DbError, EachTenantTx, Operator, PlatformTx, TenantTx},
     ids::{JobId, RequestId, TenantId, WorkerId},
 };
 
@@ -49,20 +52,32 @@ pub async fn locate_job(
     tx: &mut PlatformTx<Operator>,
     id: JobId,
 ) -> Result<Option<TenantId>, DbError> {
-    let tenant = sqlx::query_scalar!("SELECT tenant_id FROM jobs WHERE id = $1", id.as_uuid())
-        .fetch_optional(tx.connection())
-        .await?;
-    Ok(tenant.and_then(|text| TenantId::parse(&text).ok()))
+    // No index is kept for this alone: one look into the primary key for each tenant.
+    let tenant = sqlx::query_scalar!(
+        r#"SELECT tenant.id AS "id: TenantId" FROM tenants AS tenant
+           CROSS JOIN LATERAL (SELECT FROM jobs WHERE tenant_id = tenant.id AND id = $1 LIMIT 1) AS found
+           LIMIT 1"#,
+        id.as_uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(tenant)
 }
 
 /// The job's attempts, first to last.
 pub async fn list_attempts(tx: &mut TenantTx, id: JobId) -> Result<Vec<Attempt>, DbError> {
     let tenant = tx.tenant().clone();
     let rows = sqlx::query!(
-        r#"SELECT number, worker_id AS "worker_id: WorkerId", started_at, finished_at,
+        r#"SELECT number AS "number!", worker_id AS "worker_id!: WorkerId", started_at AS "started_at!", finished_at,
                   outcome AS "outcome: AttemptOutcome", error AS "error: Json<JobFailure>"
-           FROM job_attempts
-           WHERE tenant_id = $1 AND job_id = $2
+           FROM (SELECT fence, number, worker_id, started_at, finished_at, outcome, error
+                 FROM job_attempts WHERE tenant_id = $1 AND job_id = $2
+                 UNION ALL
+                 SELECT fence, attempt, worker_id, attempt_started_at, finished_at,
+                        CASE WHEN finished_at IS NULL THEN NULL
+                             WHEN error->>'code' = 'worker_crashed' THEN 'crashed' ELSE status END,
+                        CASE WHEN finished_at IS NOT NULL THEN error END
+                 FROM jobs WHERE tenant_id = $1 AND id = $2 AND attempt_started_at IS NOT NULL) AS attempt
            ORDER BY fence"#,
         tenant.as_str(),
         id.as_uuid(),
@@ -92,12 +107,13 @@ async fn select_jobs(
         .label
         .as_ref()
         .map(|(key, value)| serde_json::json!({ key: value }));
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        JobRow,
         r#"SELECT id AS "id: JobId", tenant_id AS "tenant_id: TenantId", kind, status AS "status: JobStatus",
                   queue, priority, attempt, max_attempts, payload, result,
                   error AS "error: Json<JobFailure>", progress AS "progress: Json<JobProgress>",
                   resource_key, labels, timeout_seconds, run_at, created_at, started_at, finished_at,
-                  request_id AS "request_id: RequestId"
+                  expires_at, cancel_requested_at, cancel_delivered_at, request_id AS "request_id: RequestId"
            FROM jobs
            WHERE tenant_id = $1
              AND ($2::uuid IS NULL OR id = $2)
@@ -119,27 +135,100 @@ async fn select_jobs(
     )
     .fetch_all(connection)
     .await?;
-    let jobs = rows.into_iter().map(|row| Job {
-        id: row.id,
-        tenant_id: row.tenant_id,
-        kind: row.kind,
-        status: row.status,
-        queue: row.queue,
-        priority: row.priority,
-        attempt: row.attempt,
-        max_attempts: row.max_attempts,
-        payload: row.payload,
-        result: row.result,
-        error: row.error.map(|error| error.0),
-        progress: row.progress.map(|progress| progress.0),
-        resource_key: row.resource_key,
-        labels: row.labels,
-        timeout_seconds: row.timeout_seconds,
-        run_at: row.run_at,
-        created_at: row.created_at,
-        started_at: row.started_at,
-        finished_at: row.finished_at,
-        request_id: row.request_id,
-    });
-    Ok(jobs.collect())
+    Ok(rows.into_iter().map(JobRow::job).collect())
+}
+
+/// Jobs of any tenants in one round trip, in the order asked for; `None` where the tenant has no such
+/// job. Each is read in its tenant's name.
+pub async fn find_jobs(
+    tx: &mut EachTenantTx,
+    wanted: &[(TenantId, JobId)],
+) -> Result<Vec<Option<Job>>, DbError> {
+    let tenants: Vec<String> = wanted
+        .iter()
+        .map(|(tenant, _)| tenant.to_string())
+        .collect();
+    let ids: Vec<uuid::Uuid> = wanted.iter().map(|(_, id)| id.as_uuid()).collect();
+    let rows = sqlx::query_as!(
+        JobRow,
+        r#"SELECT job.id AS "id!: JobId", job.tenant_id AS "tenant_id!: TenantId", kind AS "kind!",
+                  status AS "status!: JobStatus", queue AS "queue!", priority AS "priority!", attempt AS "attempt!",
+                  max_attempts AS "max_attempts!", payload AS "payload!", result,
+                  error AS "error: Json<JobFailure>", progress AS "progress: Json<JobProgress>",
+                  resource_key, labels AS "labels!", timeout_seconds AS "timeout_seconds!", run_at AS "run_at!",
+                  created_at AS "created_at!", started_at, finished_at, expires_at, cancel_requested_at,
+                  cancel_delivered_at, request_id AS "request_id: RequestId"
+           FROM unnest($1::text[], $2::uuid[]) AS wanted (tenant_id, id)
+           CROSS JOIN LATERAL job_of(wanted.tenant_id, wanted.id) AS job"#,
+        &tenants,
+        &ids,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let found: HashMap<(TenantId, JobId), Job> = rows
+        .into_iter()
+        .map(|row| ((row.tenant_id.clone(), row.id), row.job()))
+        .collect();
+    // The same job may be asked for twice.
+    Ok(wanted.iter().map(|key| found.get(key).cloned()).collect())
+}
+
+struct JobRow {
+    id: JobId,
+    tenant_id: TenantId,
+    kind: String,
+    status: JobStatus,
+    queue: String,
+    priority: i16,
+    attempt: i32,
+    max_attempts: i32,
+    payload: Value,
+    result: Option<Value>,
+    error: Option<Json<JobFailure>>,
+    progress: Option<Json<JobProgress>>,
+    resource_key: Option<String>,
+    labels: Value,
+    timeout_seconds: i32,
+    run_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    cancel_requested_at: Option<DateTime<Utc>>,
+    cancel_delivered_at: Option<DateTime<Utc>>,
+    request_id: Option<RequestId>,
+}
+
+impl JobRow {
+    fn job(self) -> Job {
+        let cancellation = self.cancel_requested_at.map(|requested_at| Cancellation {
+            requested_at,
+            delivered_at: self.cancel_delivered_at,
+            stopped_at: self.finished_at,
+        });
+        Job {
+            id: self.id,
+            tenant_id: self.tenant_id,
+            kind: self.kind,
+            status: self.status,
+            queue: self.queue,
+            priority: self.priority,
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            payload: self.payload,
+            result: self.result,
+            error: self.error.map(|error| error.0),
+            progress: self.progress.map(|progress| progress.0),
+            resource_key: self.resource_key,
+            labels: self.labels,
+            timeout_seconds: self.timeout_seconds,
+            run_at: self.run_at,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            expires_at: self.expires_at,
+            cancellation,
+            request_id: self.request_id,
+        }
+    }
 }

@@ -4,10 +4,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    db::{DbError, Engine, PlatformTx},
+    db::{DbError, Engine, PlatformTx, TenantTx},
     ids::{JobId, TenantId, WorkerId},
     queue::{Offer, Running, ShardId},
-    tenancy::job_limits_of,
 };
 
 /// The columns of an offer.
@@ -19,9 +18,6 @@ pub(super) struct OfferRow {
     pub priority: i16,
     pub run_at: DateTime<Utc>,
     pub resource_key: Option<String>,
-    pub plan: String,
-    pub max_concurrent: Option<i32>,
-    pub weight: Option<i32>,
     pub worker_id: Option<Uuid>,
     pub lease_expires_at: Option<DateTime<Utc>>,
 }
@@ -37,7 +33,6 @@ impl OfferRow {
             priority: self.priority,
             run_at: self.run_at,
             resource_key: self.resource_key.clone(),
-            limits: Some(job_limits_of(&self.plan, self.max_concurrent, self.weight)),
         })
     }
 }
@@ -46,51 +41,106 @@ pub(super) fn offers(rows: &[OfferRow]) -> Vec<Offer> {
     rows.iter().filter_map(OfferRow::offer).collect()
 }
 
-/// Queued jobs of a shard after the given one, in the order of their ids.
+/// Queued jobs of a shard after the given one, by tenant and id.
 pub async fn select_queued_page(
     tx: &mut PlatformTx<Engine>,
     shard: ShardId,
-    after: Option<JobId>,
+    after: Option<&(TenantId, JobId)>,
     limit: i64,
 ) -> Result<Vec<Offer>, DbError> {
-    let rows = select_page(tx, shard, "queued", after, limit).await?;
+    let rows = sqlx::query_as!(
+        OfferRow,
+        r#"SELECT job.tenant_id, job.id, job.queue, job.kind, job.priority, job.run_at, job.resource_key,
+                  job.worker_id, job.lease_expires_at
+           FROM jobs AS job JOIN tenants AS tenant ON tenant.id = job.tenant_id
+           WHERE job.status = 'queued' AND tenant.shard = $1 AND (job.tenant_id, job.id) > ($2, $3)
+           ORDER BY job.tenant_id, job.id
+           LIMIT $4"#,
+        shard.0,
+        after.map_or("", |(tenant, _)| tenant.as_str()),
+        after.map_or(Uuid::nil(), |(_, id)| id.as_uuid()),
+        limit,
+    )
+    .fetch_all(tx.connection())
+    .await?;
     Ok(offers(&rows))
 }
 
-/// Running jobs of a shard after the given one, in the order of their ids.
+/// Running jobs of a shard after the given one, by id.
 pub async fn select_running_page(
     tx: &mut PlatformTx<Engine>,
     shard: ShardId,
     after: Option<JobId>,
     limit: i64,
 ) -> Result<Vec<Running>, DbError> {
-    let rows = select_page(tx, shard, "running", after, limit).await?;
-    Ok(running(&rows))
-}
-
-async fn select_page(
-    tx: &mut PlatformTx<Engine>,
-    shard: ShardId,
-    status: &str,
-    after: Option<JobId>,
-    limit: i64,
-) -> Result<Vec<OfferRow>, DbError> {
     let rows = sqlx::query_as!(
         OfferRow,
         r#"SELECT job.tenant_id, job.id, job.queue, job.kind, job.priority, job.run_at, job.resource_key,
-                  tenant.plan, tenant.max_concurrent, tenant.weight, job.worker_id, job.lease_expires_at
+                  job.worker_id, job.lease_expires_at
            FROM jobs AS job JOIN tenants AS tenant ON tenant.id = job.tenant_id
-           WHERE job.status = $1 AND tenant.shard = $2 AND ($3::uuid IS NULL OR job.id > $3)
+           WHERE job.status = 'running' AND tenant.shard = $1 AND ($2::uuid IS NULL OR job.id > $2)
            ORDER BY job.id
-           LIMIT $4"#,
-        status,
+           LIMIT $3"#,
         shard.0,
         after.map(|id| id.as_uuid()),
         limit,
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows)
+    Ok(running(&rows))
+}
+
+/// Those of the given jobs that neither wait nor run by their rows.
+pub async fn select_idle(
+    tx: &mut PlatformTx<Engine>,
+    jobs: &[(TenantId, JobId)],
+) -> Result<Vec<JobId>, DbError> {
+    let tenants: Vec<String> = jobs.iter().map(|(tenant, _)| tenant.to_string()).collect();
+    let ids: Vec<Uuid> = jobs.iter().map(|(_, id)| id.as_uuid()).collect();
+    let idle = sqlx::query_scalar!(
+        r#"SELECT known.id AS "id!: JobId"
+           FROM unnest($1::text[], $2::uuid[]) AS known (tenant_id, id)
+           WHERE NOT EXISTS (SELECT FROM jobs AS job
+                             WHERE job.tenant_id = known.tenant_id AND job.id = known.id
+                               AND job.status IN ('queued', 'running'))"#,
+        &tenants,
+        &ids,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(idle)
+}
+
+/// How many of a tenant's jobs wait (scheduled, queued or retrying), counted up to `most`.
+pub async fn count_waiting(tx: &mut TenantTx, most: u32) -> Result<u32, DbError> {
+    let tenant = tx.tenant().clone();
+    let waiting = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM
+               (SELECT FROM jobs
+                WHERE tenant_id = $1 AND status IN ('scheduled', 'queued', 'retrying')
+                LIMIT $2) AS counted"#,
+        tenant.as_str(),
+        i64::from(most),
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(u32::try_from(waiting).unwrap_or(u32::MAX))
+}
+
+/// How many of a tenant's jobs wait for their time (scheduled or retrying), counted up to `most`.
+pub async fn count_later(tx: &mut TenantTx, most: u32) -> Result<u32, DbError> {
+    let tenant = tx.tenant().clone();
+    let later = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM
+               (SELECT FROM jobs
+                WHERE tenant_id = $1 AND status IN ('scheduled', 'retrying')
+                LIMIT $2) AS counted"#,
+        tenant.as_str(),
+        i64::from(most),
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(u32::try_from(later).unwrap_or(u32::MAX))
 }
 
 /// Those of the given jobs that run under a lease that is live at `now`.
@@ -103,8 +153,8 @@ pub async fn select_running(
     let rows = sqlx::query_as!(
         OfferRow,
         r#"SELECT job.tenant_id, job.id, job.queue, job.kind, job.priority, job.run_at, job.resource_key,
-                  tenant.plan, tenant.max_concurrent, tenant.weight, job.worker_id, job.lease_expires_at
-           FROM jobs AS job JOIN tenants AS tenant ON tenant.id = job.tenant_id
+                  job.worker_id, job.lease_expires_at
+           FROM jobs AS job
            WHERE job.id = ANY($1) AND job.status = 'running' AND job.lease_expires_at > $2"#,
         &ids,
         now,

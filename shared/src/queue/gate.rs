@@ -1,19 +1,19 @@
-//! The gate's operations, each one call to Redis.
+//! The handle on one shard's gate: its connection, its keys, and how a script is called.
+//!
+//! The operations are in `work` (a worker's), `upkeep` (what keeps it in step with the rows), `rules`
+//! (limits and switches) and `view` (what operators and tenants may know).
 
 use std::{sync::Arc, time::Duration};
 
 use redis::{
-    AsyncCommands, Client, RedisError, ScriptInvocation,
+    AsyncCommands, Client, RedisError, Script, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-use super::{
-    Offer, ReadyQueueKeys, Running, ShardId, WakeListener, offer::limit_text, scripts::Scripts,
-};
+use super::{ReadyQueueKeys, ShardId, WakeListener, scripts::Scripts};
 use crate::{
     clock::Clock,
-    ids::{JobId, TenantId, WorkerId},
-    tenancy::JobLimits,
+    ids::{JobId, TenantId},
 };
 
 /// Redis did not do what was asked. Every operation of the gate may be repeated, and whatever is
@@ -53,38 +53,14 @@ pub struct GateSettings {
     pub lease: Duration,
 }
 
-/// A worker's sign of life.
-#[derive(Debug)]
-pub struct Beat<'a> {
-    /// The worker.
-    pub worker: WorkerId,
-    /// The queue that it consumes.
-    pub queue: &'a str,
-    /// How many jobs it can hold at once; 0 = takes no more.
-    pub capacity: u32,
-    /// Jobs that it works on.
-    pub claims: &'a [Offer],
-}
-
-/// Answer to a claim.
-#[derive(Debug)]
-pub struct Claims {
-    /// The epoch under which the jobs were admitted; absent = the gate is closed.
-    pub epoch: Option<i64>,
-    /// The jobs that the worker may now claim in the database.
-    pub admitted: Vec<(TenantId, JobId)>,
-    /// Ids that were stale copies.
-    pub refused: usize,
-}
-
 /// Handle on one shard's gate. Clones share the connection.
 #[derive(Clone)]
 pub struct Gate {
     client: Client,
-    connection: ConnectionManager,
-    scripts: Arc<Scripts>,
-    settings: Arc<GateSettings>,
-    clock: Clock,
+    pub(super) connection: ConnectionManager,
+    pub(super) scripts: Arc<Scripts>,
+    pub(super) settings: Arc<GateSettings>,
+    pub(super) clock: Clock,
 }
 
 /// A call that takes longer has failed: the caller tries again, and Redis runs a script in
@@ -127,250 +103,45 @@ impl Gate {
     #[must_use]
     pub fn ready_queue(&self, queue: &str) -> ReadyQueueKeys {
         ReadyQueueKeys {
-            name: format!("{}queue:{queue}", self.prefix()),
+            name: self.key(&format!("queue:{queue}")),
         }
     }
 
     /// Listens for admissions to `queue`.
     #[must_use]
     pub fn listen_for_work(&self, queue: &str) -> WakeListener {
-        WakeListener::start(
-            self.client.clone(),
-            format!("{}wake:{queue}", self.prefix()),
-        )
+        WakeListener::start(self.client.clone(), self.key(&format!("wake:{queue}")))
     }
 
-    /// Listens for jobs whose attempt has ended; each message is a job id.
+    /// Listens for jobs of which there is something new to see; a message has a line `tenant \t job`
+    /// for each, with no tenant where the gate did not know the job any more.
     #[must_use]
-    pub fn listen_for_ends(&self) -> WakeListener {
-        WakeListener::start(self.client.clone(), format!("{}ended", self.prefix()))
+    pub fn listen_for_news(&self) -> WakeListener {
+        WakeListener::start(self.client.clone(), self.key("told"))
     }
 
-    /// Takes queued jobs into the waiting lists and admits what may run. A job that the gate knows
-    /// already is left as it is. Answers how many were new.
-    pub async fn offer(&self, offers: &[Offer]) -> Result<usize, GateError> {
-        if offers.is_empty() {
-            return Ok(0);
-        }
-        let mut call = self.scripts.offer.prepare_invoke();
-        self.begin(&mut call);
-        for offer in offers {
-            call.arg(offer.id.to_string())
-                .arg(offer.info())
-                .arg(offer.limit_text());
-        }
-        self.invoke("offer jobs", &call).await
+    /// Listens for jobs that somebody wants to be ended while they run; each message is a job id.
+    #[must_use]
+    pub fn listen_for_cancels(&self) -> WakeListener {
+        WakeListener::start(self.client.clone(), self.key("cancel"))
     }
 
-    /// Takes fetched ids for `worker`, where their slot is live and nobody has them.
-    pub async fn claim(
-        &self,
-        worker: WorkerId,
-        queue: &str,
-        ids: &[JobId],
-    ) -> Result<Claims, GateError> {
-        const OPERATION: &str = "claim jobs";
-        let mut call = self.scripts.claim.prepare_invoke();
-        self.begin(&mut call);
-        call.arg(worker.to_string()).arg(queue);
-        for id in ids {
-            call.arg(id.to_string());
-        }
-        let answer: Vec<String> = self.invoke(OPERATION, &call).await?;
-        let (epoch, tenants) = answer.split_first().ok_or_else(|| GateError::Answer {
-            operation: OPERATION,
-            detail: "it is empty".to_owned(),
-        })?;
-        let admitted: Vec<(TenantId, JobId)> = tenants
-            .iter()
-            .zip(ids)
-            .filter_map(|(tenant, id)| Some((TenantId::parse(tenant).ok()?, *id)))
-            .collect();
-        let refused = ids.len() - admitted.len();
-        Ok(Claims {
-            epoch: epoch.parse().ok(),
-            admitted,
-            refused,
-        })
-    }
-
-    /// Frees the slots of jobs that `worker` is done with and admits the next.
-    pub async fn settle(
-        &self,
-        worker: WorkerId,
-        queue: &str,
-        ids: &[JobId],
-    ) -> Result<usize, GateError> {
-        let mut call = self.scripts.settle.prepare_invoke();
-        self.begin(&mut call);
-        call.arg(worker.to_string()).arg(queue);
-        for id in ids {
-            call.arg(id.to_string());
-        }
-        self.invoke("settle jobs", &call).await
-    }
-
-    /// Renews a worker's registration and the slots of its jobs. Answers the jobs that belong to
-    /// another worker now.
-    pub async fn beat(&self, beat: &Beat<'_>) -> Result<Vec<JobId>, GateError> {
-        let mut call = self.scripts.beat.prepare_invoke();
-        self.begin(&mut call);
-        call.arg(beat.worker.to_string())
-            .arg(beat.queue)
-            .arg(beat.capacity)
-            .arg(millis(self.settings.lease));
-        for claim in beat.claims {
-            call.arg(claim.id.to_string()).arg(claim.info());
-        }
-        let lost: Vec<String> = self.invoke("renew leases", &call).await?;
-        Ok(lost.iter().filter_map(|id| id.parse().ok()).collect())
-    }
-
-    /// Takes a worker out of the fleet; ids that it fetched but never claimed are forgotten.
-    pub async fn leave(&self, worker: WorkerId, queue: &str) -> Result<(), GateError> {
-        let mut call = self.scripts.leave.prepare_invoke();
-        self.begin(&mut call);
-        call.arg(worker.to_string()).arg(queue);
-        let _: i64 = self.invoke("leave the fleet", &call).await?;
-        Ok(())
-    }
-
-    /// Makes room for the worker's name in the ready queue's own list, so that it can register
-    /// again. Its claims stay; what it fetched and did not claim is forgotten.
-    pub async fn rejoin(&self, worker: WorkerId, queue: &str) -> Result<(), GateError> {
-        let mut call = self.scripts.rejoin.prepare_invoke();
-        self.begin(&mut call);
-        call.arg(worker.to_string()).arg(queue);
-        let _: i64 = self.invoke("rejoin the ready queue", &call).await?;
-        Ok(())
-    }
-
-    /// Frees slots and registrations that nobody renewed. Answers how many slots were freed.
-    pub async fn reap(&self, queues: &[&str]) -> Result<usize, GateError> {
-        let mut call = self.scripts.reap.prepare_invoke();
-        self.begin(&mut call);
-        for queue in queues {
-            call.arg(queue);
-        }
-        self.invoke("reap expired leases", &call).await
-    }
-
-    /// Slots of `queue` that end within `soon` unless somebody renews them, at most 1000.
-    pub async fn expiring(&self, queue: &str, soon: Duration) -> Result<Vec<JobId>, GateError> {
-        let until = self.clock.now() + soon;
-        let ids: Vec<String> = self
-            .connection
+    /// Tells whoever waits for a job, or follows its tenant's events, that there is something to see.
+    pub async fn tell(&self, tenant: &TenantId, job: JobId) -> Result<(), GateError> {
+        self.connection
             .clone()
-            .zrangebyscore_limit(
-                format!("{}admitted:{queue}", self.prefix()),
-                "-inf",
-                until.timestamp_millis(),
-                0,
-                1000,
-            )
+            .publish(self.key("told"), format!("{tenant}\t{job}"))
             .await
-            .map_err(|source| GateError::Call {
-                operation: "look for expiring slots",
-                source,
-            })?;
-        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
-    }
-
-    /// Extends slots whose jobs still run by their rows. Never shortens one.
-    pub async fn extend(&self, running: &[Running]) -> Result<(), GateError> {
-        if running.is_empty() {
-            return Ok(());
-        }
-        let mut call = self.scripts.extend.prepare_invoke();
-        self.begin(&mut call);
-        for job in running {
-            call.arg(job.offer.id.to_string())
-                .arg(job.lease_expires_at.timestamp_millis());
-        }
-        let _: i64 = self.invoke("extend slots", &call).await?;
-        Ok(())
-    }
-
-    /// Sets tenants' limits. Lowering one ends no job.
-    pub async fn set_limits(&self, limits: &[(TenantId, JobLimits)]) -> Result<(), GateError> {
-        if limits.is_empty() {
-            return Ok(());
-        }
-        let mut call = self.scripts.set_limits.prepare_invoke();
-        self.begin(&mut call);
-        for (tenant, limit) in limits {
-            call.arg(tenant.as_str()).arg(limit_text(*limit));
-        }
-        let _: i64 = self.invoke("set limits", &call).await?;
-        Ok(())
-    }
-
-    /// Which of these jobs the gate does not know.
-    pub async fn unknown(&self, ids: &[JobId]) -> Result<Vec<JobId>, GateError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut command = redis::cmd("HMGET");
-        command.arg(format!("{}jobs", self.prefix()));
-        for id in ids {
-            command.arg(id.to_string());
-        }
-        let known: Vec<Option<String>> = command
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(|source| GateError::Call {
-                operation: "look jobs up",
-                source,
-            })?;
-        Ok(ids
-            .iter()
-            .zip(known)
-            .filter(|(_, text)| text.is_none())
-            .map(|(id, _)| *id)
-            .collect())
+            .map_err(GateError::call("tell of an event"))
     }
 
     /// The epoch under which admission is open; absent = the gate is closed and wants a refill.
     pub async fn epoch(&self) -> Result<Option<i64>, GateError> {
         self.connection
             .clone()
-            .get(format!("{}epoch", self.prefix()))
+            .get(self.key("epoch"))
             .await
-            .map_err(|source| GateError::Call {
-                operation: "read the epoch",
-                source,
-            })
-    }
-
-    /// Closes admission until [`Gate::open`].
-    pub(super) async fn close(&self) -> Result<(), GateError> {
-        self.connection
-            .clone()
-            .del(format!("{}epoch", self.prefix()))
-            .await
-            .map_err(|source| GateError::Call {
-                operation: "close admission",
-                source,
-            })
-    }
-
-    /// Writes the slots of running jobs back; with an epoch, opens admission.
-    pub(super) async fn open(
-        &self,
-        epoch: Option<i64>,
-        running: &[Running],
-    ) -> Result<(), GateError> {
-        let mut call = self.scripts.open.prepare_invoke();
-        self.begin(&mut call);
-        call.arg(epoch.map(|epoch| epoch.to_string()).unwrap_or_default());
-        for job in running {
-            call.arg(job.offer.id.to_string())
-                .arg(job.offer.info())
-                .arg(job.worker_id.to_string())
-                .arg(job.lease_expires_at.timestamp_millis());
-        }
-        let _: i64 = self.invoke("open admission", &call).await?;
-        Ok(())
+            .map_err(GateError::call("read the epoch"))
     }
 
     /// Asks Redis for an answer.
@@ -378,30 +149,36 @@ impl Gate {
         redis::cmd("PING")
             .exec_async(&mut self.connection.clone())
             .await
-            .map_err(|source| GateError::Call {
-                operation: "reach Redis",
-                source,
-            })
+            .map_err(GateError::call("reach Redis"))
     }
 
-    fn prefix(&self) -> String {
-        format!("{}:{}:", self.settings.prefix, self.settings.shard)
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{}:{}:{name}", self.settings.prefix, self.settings.shard)
     }
 
-    fn begin(&self, call: &mut ScriptInvocation<'_>) {
-        call.arg(self.prefix())
+    /// A call of a script, with what every script is told.
+    pub(super) fn begin<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
+        let mut call = script.prepare_invoke();
+        call.arg(self.key(""))
             .arg(self.clock.now().timestamp_millis())
             .arg(millis(self.settings.lease));
+        call
     }
 
-    async fn invoke<T: redis::FromRedisValue>(
+    pub(super) async fn invoke<T: redis::FromRedisValue>(
         &self,
         operation: &'static str,
         call: &ScriptInvocation<'_>,
     ) -> Result<T, GateError> {
         call.invoke_async(&mut self.connection.clone())
             .await
-            .map_err(|source| GateError::Call { operation, source })
+            .map_err(GateError::call(operation))
+    }
+}
+
+impl GateError {
+    pub(super) fn call(operation: &'static str) -> impl FnOnce(RedisError) -> Self {
+        move |source| Self::Call { operation, source }
     }
 }
 
@@ -413,7 +190,7 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -4,19 +4,25 @@
 //! in which tenants take turns, and the ready list from which workers fetch. All of it can be
 //! rebuilt from the rows in PostgreSQL ([`refill`]), so Redis may be emptied at any moment.
 //!
-//! The rules are in `lua/prelude.lua`; each operation is one script, and a script runs alone, so no
-//! interleaving can exceed a limit. What exactly is promised: jobs of a tenant whose lease is live
+//! The rules are in `lua/admission.lua` and `lua/release.lua`, the keys in `lua/prelude.lua`; each
+//! operation is one script, and a script runs alone, so no interleaving can exceed a limit. What exactly is promised: jobs of a tenant whose lease is live
 //! are never more than its limit; a worker that cannot renew stops its jobs before the lease ends.
 
 mod gate;
 mod offer;
 mod refill;
+mod rules;
 mod scripts;
 mod shard;
+mod upkeep;
+mod view;
 mod wake;
+mod work;
 
-pub use gate::{Beat, Claims, Gate, GateError, GateSettings};
+pub use gate::{Gate, GateError, GateSettings};
 pub use offer::{Offer, Running};
-pub use refill::{RefillError, RefillReport, refill};
+pub use refill::{RefillError, RefillReport, announce_limits, announce_switches, refill};
 pub use shard::{ReadyQueueKeys, ShardId};
+pub use view::{Obstacle, Place, Standing, TenantLoad};
 pub use wake::{Wake, WakeListener};
+pub use work::{Beat, Claims, Member, Settled};

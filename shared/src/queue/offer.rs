@@ -2,10 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{
-    ids::{JobId, TenantId, WorkerId},
-    tenancy::JobLimits,
-};
+use crate::ids::{JobId, TenantId, WorkerId};
 
 /// A queued job on its way into its tenant's waiting list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +21,6 @@ pub struct Offer {
     pub run_at: DateTime<Utc>,
     /// At most one job of a tenant with the same key runs at a time; absent = no such bond.
     pub resource_key: Option<String>,
-    /// The tenant's limits, taken only if the gate has none for it yet; absent where the caller does
-    /// not know them.
-    pub limits: Option<JobLimits>,
 }
 
 /// A running job, as it is written back into an emptied gate.
@@ -65,14 +59,6 @@ impl Offer {
             self.resource_key.as_deref().unwrap_or_default()
         )
     }
-
-    pub(super) fn limit_text(&self) -> String {
-        self.limits.map(limit_text).unwrap_or_default()
-    }
-}
-
-pub(super) fn limit_text(limits: JobLimits) -> String {
-    format!("{}:{}", limits.max_concurrent, limits.weight.max(1))
 }
 
 #[cfg(test)]
@@ -88,7 +74,6 @@ mod tests {
             priority,
             run_at: DateTime::from_timestamp_millis(at_ms).unwrap(),
             resource_key: None,
-            limits: None,
         }
     }
 

@@ -7,10 +7,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::{Gate, GateError};
 use crate::{
     db::{Database, DbError},
-    jobs::{raise_gate_epoch, select_queued_page, select_running_page},
+    jobs::{raise_gate_epoch, select_queued_page, select_running_page, select_switches},
     tenancy::select_job_limits_page,
 };
 
@@ -42,12 +44,17 @@ const PAGE: i64 = 1000;
 
 /// Refills the gate and opens admission. Running it when nothing is missing does no harm but raises
 /// the epoch.
-pub async fn refill(database: &Database, gate: &Gate) -> Result<RefillReport, RefillError> {
+pub async fn refill(
+    database: &Database,
+    gate: &Gate,
+    now: DateTime<Utc>,
+) -> Result<RefillReport, RefillError> {
     let started = std::time::Instant::now();
     gate.close().await?;
     let epoch = raise_epoch(database, gate).await?;
     let running = restore_running(database, gate).await?;
-    restore_limits(database, gate).await?;
+    announce_limits(database, gate).await?;
+    announce_switches(database, gate, now).await?;
     let waiting = restore_waiting(database, gate).await?;
     gate.open(Some(epoch), &[]).await?;
     Ok(RefillReport {
@@ -77,28 +84,45 @@ async fn restore_running(database: &Database, gate: &Gate) -> Result<usize, Refi
     }
 }
 
-async fn restore_limits(database: &Database, gate: &Gate) -> Result<(), RefillError> {
+/// Brings the limits of every tenant to the gate. What it knows already is left as it is.
+pub async fn announce_limits(database: &Database, gate: &Gate) -> Result<(), RefillError> {
     let mut after = None;
     loop {
         let mut tx = database.engine().statement().await?;
         let page = select_job_limits_page(&mut tx, gate.shard(), after.as_ref(), PAGE).await?;
+        drop(tx);
         let Some((last, _)) = page.last() else {
             return Ok(());
         };
         after = Some(last.clone());
         gate.set_limits(&page).await?;
+        if i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE {
+            return Ok(());
+        }
     }
+}
+
+/// Brings the switches that are on to the gate; those that it has besides go off.
+pub async fn announce_switches(
+    database: &Database,
+    gate: &Gate,
+    now: DateTime<Utc>,
+) -> Result<(), RefillError> {
+    let mut tx = database.engine().statement().await?;
+    let switches = select_switches(&mut tx, now).await?;
+    drop(tx);
+    Ok(gate.set_switches(&switches).await?)
 }
 
 async fn restore_waiting(database: &Database, gate: &Gate) -> Result<usize, RefillError> {
     let (mut after, mut count) = (None, 0);
     loop {
         let mut tx = database.engine().statement().await?;
-        let page = select_queued_page(&mut tx, gate.shard(), after, PAGE).await?;
+        let page = select_queued_page(&mut tx, gate.shard(), after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else {
             return Ok(count);
         };
-        after = Some(last.id);
+        after = Some((last.tenant_id.clone(), last.id));
         count += page.len();
         gate.offer(&page).await?;
     }

@@ -2,36 +2,47 @@
 
 use redis::Script;
 
-const PRELUDE: &str = include_str!("lua/prelude.lua");
+/// What every script begins with: the keys, the rules of admission, the ways out.
+const PRELUDE: [&str; 3] = [
+    include_str!("lua/prelude.lua"),
+    include_str!("lua/admission.lua"),
+    include_str!("lua/release.lua"),
+];
 
-#[derive(Debug)]
-pub(super) struct Scripts {
-    pub offer: Script,
-    pub claim: Script,
-    pub settle: Script,
-    pub beat: Script,
-    pub leave: Script,
-    pub rejoin: Script,
-    pub reap: Script,
-    pub set_limits: Script,
-    pub open: Script,
-    pub extend: Script,
-}
-
-impl Scripts {
-    pub(super) fn new() -> Self {
-        let script = |body: &str| Script::new(&format!("{PRELUDE}\n{body}"));
-        Self {
-            offer: script(include_str!("lua/offer.lua")),
-            claim: script(include_str!("lua/claim.lua")),
-            settle: script(include_str!("lua/settle.lua")),
-            beat: script(include_str!("lua/beat.lua")),
-            leave: script(include_str!("lua/leave.lua")),
-            rejoin: script(include_str!("lua/rejoin.lua")),
-            reap: script(include_str!("lua/reap.lua")),
-            set_limits: script(include_str!("lua/set_limits.lua")),
-            open: script(include_str!("lua/open.lua")),
-            extend: script(include_str!("lua/extend.lua")),
+/// Declares the scripts: one field and one file of the same name for each.
+macro_rules! scripts {
+    ($($name:ident),* $(,)?) => {
+        #[derive(Debug)]
+        pub(super) struct Scripts {
+            $(pub $name: Script,)*
         }
-    }
+
+        impl Scripts {
+            pub(super) fn new() -> Self {
+                let prelude = PRELUDE.concat();
+                let script = |body: &str| Script::new(&format!("{prelude}\n{body}"));
+                Self {
+                    $($name: script(include_str!(concat!("lua/", stringify!($name), ".lua"))),)*
+                }
+            }
+        }
+    };
 }
+
+scripts!(
+    offer,
+    claim,
+    settle,
+    beat,
+    leave,
+    rejoin,
+    reap,
+    expiring,
+    extend,
+    open,
+    forget,
+    set_limits,
+    set_switches,
+    why,
+    queues,
+);

@@ -1,12 +1,11 @@
-//! What the platform asks across tenants: who calls, and what limits hold.
+//! What the platform asks before a tenant is known: who calls.
 
 use chrono::{DateTime, Utc};
 
-use super::{ApiKey, JobLimits, Role, job_limits_of};
+use super::{ApiKey, Role};
 use crate::{
-    db::{Authenticator, DbError, Engine, PlatformTx},
+    db::{Authenticator, DbError, PlatformTx},
     ids::{ApiKeyId, TenantId},
-    queue::ShardId,
     tenancy::TenantStatus,
 };
 
@@ -41,32 +40,4 @@ pub async fn find_key_owner(
     .fetch_optional(tx.connection())
     .await?;
     Ok(owner)
-}
-
-/// Job limits of a shard's tenants after the given one, by slug.
-pub async fn select_job_limits_page(
-    tx: &mut PlatformTx<Engine>,
-    shard: ShardId,
-    after: Option<&TenantId>,
-    limit: i64,
-) -> Result<Vec<(TenantId, JobLimits)>, DbError> {
-    let rows = sqlx::query!(
-        r#"SELECT id AS "id: TenantId", plan, max_concurrent, weight FROM tenants
-           WHERE shard = $1 AND ($2::text IS NULL OR id > $2)
-           ORDER BY id LIMIT $3"#,
-        shard.0,
-        after.map(TenantId::as_str),
-        limit,
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            (
-                row.id,
-                job_limits_of(&row.plan, row.max_concurrent, row.weight),
-            )
-        })
-        .collect())
 }

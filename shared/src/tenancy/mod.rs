@@ -3,6 +3,7 @@
 mod api_key;
 mod directory;
 mod idempotency;
+mod job_limits;
 mod password;
 mod plan;
 mod quota;
@@ -10,16 +11,17 @@ mod role;
 mod tenant;
 
 pub use api_key::{ApiKey, InvalidApiKey, random_base62};
-pub use directory::{KeyOwner, find_key_owner, select_job_limits_page};
+pub use directory::{KeyOwner, find_key_owner};
 pub use idempotency::{
     RecordedAnswer, find_platform_answer, find_tenant_answer, insert_platform_answer,
     insert_tenant_answer,
 };
+pub use job_limits::{JobLimits, OwnJobLimits, select_job_limits_page, update_job_limits};
 pub use password::{PasswordError, generate_password, hash_password};
-pub use plan::{JobLimits, Plan};
+pub use plan::Plan;
 pub use quota::{QUOTA_MAX, QuotaOverrides, ResourceQuota};
 pub use role::Role;
 pub use tenant::{
     NewAdmin, NewTenant, Tenant, TenantStatus, find_tenant, has_own_password, insert_api_key,
-    insert_tenant, job_limits_of, list_tenants,
+    insert_tenant, list_tenants,
 };

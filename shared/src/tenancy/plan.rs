@@ -1,8 +1,10 @@
 //! Plans: what a tenant has when nothing else is agreed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::quota::ResourceQuota;
+use super::{job_limits::JobLimits, quota::ResourceQuota};
 
 /// The plan that a tenant is on. It gives the default quotas and job limits; a tenant's own values
 /// override them one by one.
@@ -18,16 +20,6 @@ pub enum Plan {
     Pro,
     /// A whole organisation.
     Enterprise,
-}
-
-/// How many jobs of a tenant run at once, and how large its share of a busy fleet is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JobLimits {
-    /// Most jobs that run at the same time over all kinds and queues, 0 to 10 000. 0 holds every
-    /// job back.
-    pub max_concurrent: u32,
-    /// Share of the fleet against other tenants with waiting jobs, 1 to 1000.
-    pub weight: u32,
 }
 
 impl Plan {
@@ -65,19 +57,16 @@ impl Plan {
     /// The job limits of a tenant that agreed on nothing else.
     #[must_use]
     pub const fn default_job_limits(self) -> JobLimits {
-        match self {
-            Self::Free => JobLimits {
-                max_concurrent: 5,
-                weight: 1,
-            },
-            Self::Pro => JobLimits {
-                max_concurrent: 20,
-                weight: 2,
-            },
-            Self::Enterprise => JobLimits {
-                max_concurrent: 100,
-                weight: 4,
-            },
+        let (max_concurrent, weight, max_waiting) = match self {
+            Self::Free => (5, 1, 100_000),
+            Self::Pro => (20, 2, 1_000_000),
+            Self::Enterprise => (100, 4, 10_000_000),
+        };
+        JobLimits {
+            max_concurrent,
+            weight,
+            per_kind: BTreeMap::new(),
+            max_waiting,
         }
     }
 }

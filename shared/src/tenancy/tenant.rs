@@ -1,10 +1,12 @@
 //! A tenant, and the statements that make and read one.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 
-use super::{ApiKey, JobLimits, Plan, QuotaOverrides, ResourceQuota, Role};
+use super::{ApiKey, JobLimits, OwnJobLimits, Plan, QuotaOverrides, ResourceQuota, Role};
 use crate::{
     db::{DbError, Operator, PlatformTx, TenantTx},
     ids::{ApiKeyId, TenantId, TenantUid, UserId},
@@ -63,7 +65,7 @@ pub struct Tenant {
     /// Rises with every change.
     #[serde(skip)]
     pub version: i64,
-    /// How many of its jobs run at once.
+    /// How many of its jobs run and wait at once.
     #[serde(skip)]
     pub job_limits: JobLimits,
 }
@@ -90,23 +92,6 @@ pub struct NewAdmin {
     pub email: String,
     /// Argon2id, PHC string.
     pub password_hash: String,
-}
-
-/// The limits of a tenant with this plan and these own values.
-#[must_use]
-pub fn job_limits_of(plan: &str, max_concurrent: Option<i32>, weight: Option<i32>) -> JobLimits {
-    let plan = match plan {
-        "enterprise" => Plan::Enterprise,
-        "pro" => Plan::Pro,
-        _ => Plan::Free,
-    };
-    let defaults = plan.default_job_limits();
-    let own =
-        |value: Option<i32>, default| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default);
-    JobLimits {
-        max_concurrent: own(max_concurrent, defaults.max_concurrent),
-        weight: own(weight, defaults.weight),
-    }
 }
 
 /// Writes the tenant, its first administrator and the counter of its events. A slug that is taken
@@ -237,7 +222,8 @@ async fn select_tenants(
     let rows = sqlx::query!(
         r#"SELECT id AS "id: TenantId", uid AS "uid: TenantUid", name, plan AS "plan: Plan",
                   status AS "status: TenantStatus", resource_quota AS "quota: Json<QuotaOverrides>",
-                  max_concurrent, weight, version, created_at, updated_at
+                  max_concurrent, weight, max_waiting,
+                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>", version, created_at, updated_at
            FROM tenants
            WHERE ($1::text IS NULL OR id = $1) AND ($2::text IS NULL OR id > $2)
            ORDER BY id
@@ -255,7 +241,13 @@ async fn select_tenants(
         name: row.name,
         status: row.status,
         resource_quota: row.quota.0.or(row.plan.default_quota()),
-        job_limits: job_limits_of(row.plan.as_str(), row.max_concurrent, row.weight),
+        job_limits: OwnJobLimits {
+            max_concurrent: row.max_concurrent,
+            weight: row.weight,
+            per_kind: row.per_kind.0,
+            max_waiting: row.max_waiting,
+        }
+        .or(row.plan),
         plan: row.plan,
         created_at: row.created_at,
         updated_at: row.updated_at,

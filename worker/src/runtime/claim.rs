@@ -1,17 +1,16 @@
 //! Makes fetched ids this worker's: first in the gate, then in the record.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use unity_shared::{
+    batch::{BatchLimits, Batcher},
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
     jobs::{Claim, ClaimedJob, claim_jobs},
-    queue::{Claims, Gate},
+    queue::{Claims, Gate, Member},
     telemetry::chain,
 };
-
-use super::batch::Batcher;
 
 /// What claiming needs.
 #[derive(Debug, Clone)]
@@ -25,22 +24,33 @@ pub(super) struct Claimer {
     pub lease: Duration,
 }
 
-const MOST: usize = 500;
+/// One call at a time: the next collects what is fetched meanwhile.
+const LIMITS: BatchLimits = BatchLimits {
+    items: 500,
+    calls: NonZeroUsize::MIN,
+};
 /// How long to wait after the database or Redis did not answer. Places stay taken meanwhile, so the
 /// worker fetches no more than it has.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long to leave the ready list to others when all of a batch was for other workers.
+const STEP_ASIDE: Duration = Duration::from_millis(50);
 
 impl Claimer {
     /// The queue in front of it.
     pub(super) fn start(self) -> Batcher<JobId, Option<ClaimedJob>> {
-        Batcher::start(MOST, move |ids: Vec<JobId>| {
+        Batcher::start(LIMITS, move |ids: Vec<JobId>| {
             let claimer = self.clone();
             async move { claimer.claim(ids).await }
         })
     }
 
     async fn claim(&self, ids: Vec<JobId>) -> Vec<Option<ClaimedJob>> {
-        let claims = match self.gate.claim(self.worker, &self.queue, &ids).await {
+        let member = Member {
+            worker: self.worker,
+            queue: &self.queue,
+            kinds: &self.kinds,
+        };
+        let claims = match self.gate.claim(&member, &ids).await {
             Ok(claims) => claims,
             Err(error) => {
                 // The slots end by themselves and the sweeper offers the jobs again.
@@ -55,6 +65,9 @@ impl Claimer {
         };
         if claims.refused > 0 {
             tracing::debug!(refused = claims.refused, "stale ids dropped");
+        }
+        if claims.passed_on == ids.len() {
+            tokio::time::sleep(STEP_ASIDE).await;
         }
         let claimed = match self.claim_rows(&claims).await {
             Ok(claimed) => claimed,

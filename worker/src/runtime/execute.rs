@@ -47,13 +47,15 @@ pub(super) async fn execute(
         progress: ProgressReporter::new(database.clone(), lease),
         cancelled: place.token.clone(),
     };
-    let ending = run_bounded(&job, place, registered.run(context)).await;
+    let grace = registered.spec.cancel_grace;
+    let ending = run_bounded(&job, place, grace, registered.run(context)).await;
     verdict(&job, ending, place, registered.spec.retry, clock)
 }
 
 async fn run_bounded(
     job: &ClaimedJob,
     place: &Place,
+    grace: Duration,
     handler: futures::future::BoxFuture<'static, Result<Value, JobError>>,
 ) -> Ending {
     let limit = Duration::from_secs(u64::try_from(job.timeout_seconds).unwrap_or(1));
@@ -63,6 +65,12 @@ async fn run_bounded(
         () = tokio::time::sleep(limit) => Ending::TimedOut,
         () = place.token.cancelled() => Ending::Stopped,
     };
+    if place.stop_reason() == Some(Stop::Cancelled) {
+        // Its token tells the handler, which may put things in order; the deadline is hard.
+        if let Ok(done) = tokio::time::timeout(grace, &mut task).await {
+            return ended(done);
+        }
+    }
     // The handler learns of it through its token, then its task ends at its next await.
     place.token.cancel();
     task.abort();
@@ -107,6 +115,7 @@ fn verdict(
         message,
         retryable: false,
     };
+    let cancelled = place.stop_reason() == Some(Stop::Cancelled);
     Some(match ending {
         Ending::Handler(Ok(value)) => Verdict::Succeeded(value),
         Ending::Handler(Err(error)) => match error {
@@ -120,6 +129,10 @@ fn verdict(
             JobError::Snooze(delay) => Verdict::Snoozed(clock.now() + delay),
             JobError::Cancelled { message } => Verdict::Cancelled(fail("job.cancelled", message)),
         },
+        Ending::Panicked | Ending::TimedOut | Ending::Stopped if cancelled => {
+            let message = format!("the job was cancelled while attempt {} ran", job.attempt);
+            Verdict::Cancelled(fail("job.cancelled", message))
+        }
         Ending::Panicked => retry(
             "handler.panicked",
             "the handler panicked".to_owned(),

@@ -1,25 +1,29 @@
 //! Writes verdicts back, and does not give up while PostgreSQL is away.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, num::NonZeroUsize, time::Duration};
 
 use unity_shared::{
+    batch::{BatchLimits, Batcher},
     clock::Clock,
     db::{Database, DbError},
-    ids::JobId,
+    ids::{JobId, WorkerId},
     jobs::{Finish, JobFailure, Verdict, finish_jobs},
     telemetry::chain,
 };
-
-use super::batch::Batcher;
 
 /// What finishing needs.
 #[derive(Debug, Clone)]
 pub(super) struct Finisher {
     pub database: Database,
     pub clock: Clock,
+    pub worker: WorkerId,
 }
 
-const MOST: usize = 500;
+/// Two calls: while one waits for the disk, the other's rows are worked on.
+const LIMITS: BatchLimits = BatchLimits {
+    items: 500,
+    calls: NonZeroUsize::MIN.saturating_add(1),
+};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -27,7 +31,7 @@ impl Finisher {
     /// The queue in front of it. The answer says whether the verdict counted: if not, the lease was
     /// lost and another attempt decides.
     pub(super) fn start(self) -> Batcher<Finish, bool> {
-        Batcher::start(MOST, move |finishes: Vec<Finish>| {
+        Batcher::start(LIMITS, move |finishes: Vec<Finish>| {
             let finisher = self.clone();
             async move { finisher.finish(finishes).await }
         })
@@ -73,6 +77,7 @@ impl Finisher {
         };
         let replacement = Finish {
             lease: finish.lease.clone(),
+            started_at: finish.started_at,
             verdict: Verdict::Failed(failure),
         };
         self.write(&[replacement]).await.unwrap_or_default()
@@ -99,6 +104,6 @@ impl Finisher {
 
     async fn write_once(&self, finishes: &[Finish]) -> Result<HashSet<JobId>, DbError> {
         let mut tx = self.database.engine().statement().await?;
-        finish_jobs(&mut tx, finishes, self.clock.now()).await
+        finish_jobs(&mut tx, self.worker, finishes, self.clock.now()).await
     }
 }

@@ -3,7 +3,7 @@
 //! A third of a lease passes between two beats, so two may fail. An attempt whose lease was not
 //! renewed for four fifths of its length is ended here, before another worker may begin it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior};
 use unity_shared::{
@@ -11,11 +11,13 @@ use unity_shared::{
     db::{Database, DbError},
     ids::{JobId, WorkerId},
     jobs::{LeaseKey, renew_leases},
-    queue::{Beat, Gate, Offer},
+    queue::{Beat, Gate, Member, Offer},
     telemetry::chain,
 };
 
 use super::{
+    cancel::Canceller,
+    capacity::Capacity,
     inflight::{InFlight, Stop},
     register::touch_worker,
 };
@@ -28,21 +30,24 @@ pub(super) struct Heartbeat {
     pub clock: Clock,
     pub worker: WorkerId,
     pub queue: Arc<str>,
-    pub capacity: tokio::sync::watch::Receiver<u32>,
+    pub kinds: Arc<[&'static str]>,
+    pub capacity: Capacity,
+    pub canceller: Canceller,
     pub inflight: InFlight,
     pub lease: Duration,
 }
 
 impl Heartbeat {
     /// Beats until it is dropped; at once when the capacity changes.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
         let interval = self.lease / 3;
+        let mut changes = self.capacity.changes();
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                Ok(()) = self.capacity.changed() => {}
+                () = changes.next() => {}
             }
             // A call that hangs must not outlive its beat: the next one may get through.
             let _ = tokio::time::timeout(interval, self.beat()).await;
@@ -70,8 +75,7 @@ impl Heartbeat {
             .into_iter()
             .map(|(key, _)| key)
             .collect();
-        let capacity = *self.capacity.borrow();
-        let kept = match self.renew_rows(&keys, capacity).await {
+        let kept = match self.renew_rows(&keys).await {
             Ok(kept) => kept,
             Err(error) => {
                 tracing::warn!(
@@ -81,20 +85,23 @@ impl Heartbeat {
                 return;
             }
         };
-        self.note(&keys, &kept, asked);
+        self.note(&keys, &kept, asked).await;
         // Read anew, and sent without a pause: a job that has settled meanwhile is not in it, and the
         // settlement of one that still is will reach Redis after this call, on the same connection.
         let offers: Vec<Offer> = self
             .inflight
             .claims()
             .into_iter()
-            .filter(|(key, _)| kept.contains(&key.id))
+            .filter(|(key, _)| kept.contains_key(&key.id))
             .map(|(_, offer)| offer)
             .collect();
         let beat = Beat {
-            worker: self.worker,
-            queue: &self.queue,
-            capacity,
+            member: Member {
+                worker: self.worker,
+                queue: &self.queue,
+                kinds: &self.kinds,
+            },
+            capacity: self.capacity.current(),
             claims: &offers,
         };
         match self.gate.beat(&beat).await {
@@ -109,27 +116,34 @@ impl Heartbeat {
         }
     }
 
-    fn note(&self, keys: &[LeaseKey], kept: &HashSet<JobId>, asked: Instant) {
-        let (kept, lost): (Vec<LeaseKey>, Vec<LeaseKey>) =
-            keys.iter().cloned().partition(|key| kept.contains(&key.id));
-        self.inflight.renewed(&kept, asked);
+    async fn note(&self, keys: &[LeaseKey], kept: &HashMap<JobId, bool>, asked: Instant) {
+        let (renewed, lost): (Vec<LeaseKey>, Vec<LeaseKey>) = keys
+            .iter()
+            .cloned()
+            .partition(|key| kept.contains_key(&key.id));
+        self.inflight.renewed(&renewed, asked);
         for key in &lost {
             // Also true for a job whose verdict was written a moment ago; stopping it then changes
             // nothing.
             self.inflight.stop(key, Stop::LeaseLost);
         }
+        let unwanted: Vec<LeaseKey> = renewed
+            .into_iter()
+            .filter(|key| kept.get(&key.id) == Some(&true))
+            .collect();
+        if !unwanted.is_empty() {
+            self.canceller.deliver(&unwanted).await;
+        }
     }
 
-    async fn renew_rows(
-        &self,
-        keys: &[LeaseKey],
-        capacity: u32,
-    ) -> Result<HashSet<JobId>, DbError> {
+    async fn renew_rows(&self, keys: &[LeaseKey]) -> Result<HashMap<JobId, bool>, DbError> {
         let now = self.clock.now();
+        let capacity = self.capacity.current();
         let mut tx = self.database.engine().statement().await?;
-        touch_worker(&mut tx, self.worker, capacity, now).await?;
+        let pool = touch_worker(&mut tx, self.worker, capacity, keys.len(), now).await?;
+        self.capacity.set_pool(pool);
         if keys.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(HashMap::new());
         }
         renew_leases(&mut tx, keys, now + self.lease).await
     }

@@ -19,8 +19,22 @@ use unity_shared::{
 pub(super) enum Stop {
     /// The lease could not be renewed or belongs to another: write nothing back.
     LeaseLost,
+    /// Somebody wants the job to be cancelled: its handler may put things in order first.
+    Cancelled,
     /// The process stops: give the job back.
     HandBack,
+}
+
+impl Stop {
+    /// The reason that stands when both are given: a lost lease outweighs all, since nothing may be
+    /// written; a job that is cancelled is not given back.
+    const fn weight(self) -> u8 {
+        match self {
+            Self::LeaseLost => 2,
+            Self::Cancelled => 1,
+            Self::HandBack => 0,
+        }
+    }
 }
 
 /// The attempts of this process, shared by everything that works on them.
@@ -92,6 +106,11 @@ impl InFlight {
             .collect()
     }
 
+    /// The lease of this job, if it is in the list.
+    pub(super) fn key(&self, id: JobId) -> Option<LeaseKey> {
+        self.lock().get(&id).map(|entry| entry.key.clone())
+    }
+
     /// How many attempts are in the list.
     pub(super) fn len(&self) -> usize {
         self.lock().len()
@@ -134,7 +153,7 @@ impl InFlight {
         for entry in self
             .lock()
             .values_mut()
-            .filter(|entry| entry.stop.is_none())
+            .filter(|entry| entry.stop != Some(Stop::LeaseLost))
         {
             let due = entry.renewed_at + patience;
             if due <= now {
@@ -159,8 +178,10 @@ impl InFlight {
 
 impl Entry {
     fn end(&mut self, stop: Stop) {
-        // The first reason stands, but a lost lease outweighs a hand-back: nothing may be written.
-        if self.stop.is_none() || stop == Stop::LeaseLost {
+        if self
+            .stop
+            .is_none_or(|before| before.weight() < stop.weight())
+        {
             self.stop = Some(stop);
         }
         self.token.cancel();
@@ -209,6 +230,7 @@ mod tests {
             timeout_seconds: 60,
             resource_key: None,
             run_at: DateTime::UNIX_EPOCH,
+            attempt_started_at: DateTime::UNIX_EPOCH,
             request_id: None,
         }
     }
@@ -252,6 +274,17 @@ mod tests {
             Stop::LeaseLost,
         );
         assert_eq!(place.stop_reason(), Some(Stop::LeaseLost));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_job_is_not_handed_back() {
+        let list = InFlight::new(LEASE);
+        let place = list.enter(&job(1));
+        list.stop_all(Stop::HandBack);
+        let key = list.key(job(1).id).unwrap();
+        list.stop(&key, Stop::Cancelled);
+        list.stop_all(Stop::HandBack);
+        assert_eq!(place.stop_reason(), Some(Stop::Cancelled));
     }
 
     #[tokio::test]

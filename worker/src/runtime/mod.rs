@@ -11,10 +11,12 @@
 //! | `settle` | frees the slots and lets the gate admit the next |
 //! | `drain` | a stop: nothing new, a limit for what runs, the rest handed back |
 //!
-//! `batch` is how claims, verdicts and settlements collect while one round trip is under way;
-//! `inflight` is the list of what this process works on.
+//! `inflight` is the list of what this process works on, `capacity` how much that may be, `cancel`
+//! ends what is not wanted any more. Claims, verdicts and settlements collect while one round trip is
+//! under way and go together in the next (`unity_shared::batch`).
 
-mod batch;
+mod cancel;
+mod capacity;
 mod claim;
 mod drain;
 mod execute;

@@ -6,6 +6,8 @@ use unity_shared::{
     ids::WorkerId,
 };
 
+use super::capacity::PoolSetting;
+
 /// What the fleet should know of a worker process.
 #[derive(Debug)]
 pub(super) struct Registration<'a> {
@@ -39,22 +41,32 @@ pub(super) async fn insert_worker(
     Ok(())
 }
 
-/// Notes that the process lives.
+/// Notes that the process lives and what it has in hand, and answers what its pool is set to.
 pub(super) async fn touch_worker(
     tx: &mut PlatformTx<Engine>,
     worker: WorkerId,
     concurrency: u32,
+    running: usize,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    sqlx::query!(
-        "UPDATE workers SET heartbeat_at = $2, concurrency = $3 WHERE id = $1",
+) -> Result<PoolSetting, DbError> {
+    let pool = sqlx::query!(
+        r#"WITH touched AS (
+               UPDATE workers SET heartbeat_at = $2, concurrency = $3, running = $4 WHERE id = $1 RETURNING pool
+           )
+           SELECT pool.concurrency, pool.paused FROM touched JOIN worker_pools AS pool ON pool.name = touched.pool"#,
         worker.as_uuid(),
         now,
         i32::try_from(concurrency).unwrap_or(i32::MAX),
+        i32::try_from(running).unwrap_or(i32::MAX),
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
-    Ok(())
+    Ok(pool.map_or_else(PoolSetting::default, |pool| PoolSetting {
+        concurrency: pool
+            .concurrency
+            .and_then(|number| u32::try_from(number).ok()),
+        paused: pool.paused,
+    }))
 }
 
 /// Notes that the process has stopped.

@@ -20,26 +20,19 @@ use apalis_redis::{Config, RedisStorage};
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::sync::PollSemaphore;
+use tower::layer::util::Identity;
 use unity_shared::{
     ids::{JobId, WorkerId},
     queue::{Gate, Wake, WakeListener},
     telemetry::chain,
 };
 
-use super::{batch::Batcher, settle::SettleLayer};
-
 /// An id from the ready queue, with the place that it takes in this worker.
 #[derive(Debug)]
 pub(super) struct ReadyJob {
     pub id: JobId,
-    place: Arc<OwnedSemaphorePermit>,
-}
-
-impl ReadyJob {
-    /// A share of the place: it is free again when the last share is dropped.
-    pub(super) fn place(&self) -> Arc<OwnedSemaphorePermit> {
-        Arc::clone(&self.place)
-    }
+    /// Free again when it is dropped.
+    pub place: OwnedSemaphorePermit,
 }
 
 /// How often the ready list is looked at when nothing says that there is work. A message says so
@@ -59,7 +52,6 @@ pub(super) struct GateSource {
     _listener: WakeListener,
     rejoining: Option<BoxFuture<'static, ()>>,
     member: Member,
-    settler: Batcher<JobId, ()>,
 }
 
 /// A worker as a member of its queue.
@@ -92,12 +84,7 @@ type WakeUp = BoxFuture<'static, broadcast::Receiver<Wake>>;
 pub(super) enum Never {}
 
 impl GateSource {
-    pub(super) fn new(
-        member: Member,
-        places: Arc<Semaphore>,
-        most: usize,
-        settler: Batcher<JobId, ()>,
-    ) -> Self {
+    pub(super) fn new(member: Member, places: Arc<Semaphore>, most: usize) -> Self {
         let (gate, queue) = (&member.gate, &*member.queue);
         let config = Config::default()
             .queue(&gate.ready_queue(queue).name)
@@ -116,7 +103,6 @@ impl GateSource {
             _listener: listener,
             rejoining: None,
             member,
-            settler,
         }
     }
 
@@ -199,10 +185,7 @@ impl Backend for GateSource {
                         .unwrap_or_default();
                     match (id.parse(), self.place.take()) {
                         (Ok(id), Some(place)) => {
-                            let job = ReadyJob {
-                                id,
-                                place: Arc::new(place),
-                            };
+                            let job = ReadyJob { id, place };
                             return Poll::Ready(Some(Ok(TaskBuilder::new(job).build())));
                         }
                         // Not an id of ours: somebody else writes to this queue.
@@ -244,16 +227,15 @@ impl BackendConfig for GateSource {
     type Id = JobId;
     type Kind = Ephemeral;
     type Config = Config;
-    type Layer = SettleLayer;
+    type Layer = Identity;
 
     fn config(&self) -> &Config {
         self.inner.get_config()
     }
 
-    fn middleware(&mut self, _: &mut WorkerContext) -> SettleLayer {
-        SettleLayer {
-            settler: self.settler.clone(),
-        }
+    /// apalis would acknowledge here; the way of a job settles it itself.
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
     }
 }
 

@@ -3,21 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::{BoxDynError, Data, Monitor, WorkerBuilder, WorkerBuilderExt as _};
-use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 use unity_kubernetes::ClusterClient;
 use unity_shared::{
+    batch::Batcher,
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
     jobs::{ClaimedJob, Finish, LeaseKey, Verdict},
-    queue::Gate,
+    queue::{Gate, Settled},
     telemetry::chain,
 };
 
 use super::{
-    batch::Batcher,
+    cancel::Canceller,
+    capacity::Capacity,
     claim::Claimer,
     drain::{HAND_BACK_TIME, drain},
     execute::execute,
@@ -77,11 +78,15 @@ pub struct Worker {
     options: WorkerOptions,
 }
 
+/// What apalis allows at once: the places decide, and their number changes.
+const MOST_AT_ONCE: usize = 100_000;
+
 /// What every job that passes through shares.
 #[derive(Clone)]
 struct Way {
     claims: Batcher<JobId, Option<ClaimedJob>>,
     finishes: Batcher<Finish, bool>,
+    settlements: Batcher<Settled, ()>,
     inflight: InFlight,
     registry: Arc<Registry>,
     database: Database,
@@ -123,27 +128,34 @@ impl Worker {
         );
 
         let inflight = InFlight::new(self.options.lease);
-        let way = self.way(&queue, kinds, registry, inflight.clone());
-        let (capacity, heartbeat) = self.heartbeat(&queue, inflight.clone());
-        let beating = AbortOnDropHandle::new(tokio::spawn(heartbeat.run().in_current_span()));
-        let guard = tokio::spawn(Heartbeat::guard(inflight.clone()).in_current_span());
-        let guarding = AbortOnDropHandle::new(guard);
-        let draining = drain(shutdown.clone(), inflight, self.options.drain);
-        let draining = AbortOnDropHandle::new(tokio::spawn(draining.in_current_span()));
-
-        // No more is admitted for a worker that is about to go.
-        let no_capacity = {
-            let shutdown = shutdown.clone();
-            tokio::spawn(async move {
-                shutdown.cancelled().await;
-                let _ = capacity.send(0);
-                std::future::pending::<()>().await;
-            })
+        let capacity = Capacity::new(self.options.concurrency);
+        let way = self.way(&queue, Arc::clone(&kinds), registry, inflight.clone());
+        let canceller = Canceller {
+            database: self.services.database.clone(),
+            gate: self.services.gate.clone(),
+            clock: self.services.clock.clone(),
+            inflight: inflight.clone(),
         };
-        let no_capacity = AbortOnDropHandle::new(no_capacity);
-
-        let outcome = self.run_monitor(&queue, way, shutdown).await;
-        drop((beating, guarding, draining, no_capacity));
+        let heartbeat = self.heartbeat(&queue, kinds, capacity.clone(), canceller.clone());
+        let drain = drain(shutdown.clone(), inflight.clone(), self.options.drain);
+        // No more is admitted for a worker that is about to go.
+        let closing = {
+            let (shutdown, capacity) = (shutdown.clone(), capacity.clone());
+            async move {
+                shutdown.cancelled().await;
+                capacity.close();
+            }
+        };
+        let beside = [
+            beside(heartbeat.run()),
+            beside(Heartbeat::guard(inflight)),
+            beside(capacity.clone().keep_places()),
+            beside(canceller.run()),
+            beside(drain),
+            beside(closing),
+        ];
+        let outcome = self.run_monitor(&queue, &capacity, way, shutdown).await;
+        drop(beside);
         self.leave(&queue).await;
         outcome
     }
@@ -173,10 +185,16 @@ impl Worker {
         let finisher = Finisher {
             database: database.clone(),
             clock: clock.clone(),
+            worker: self.id,
+        };
+        let settler = Settler {
+            gate: gate.clone(),
+            worker: self.id,
         };
         Way {
             claims: claimer.start(),
             finishes: finisher.start(),
+            settlements: settler.start(),
             inflight,
             registry: Arc::new(registry),
             database: database.clone(),
@@ -184,35 +202,36 @@ impl Worker {
         }
     }
 
-    fn heartbeat(&self, queue: &Arc<str>, inflight: InFlight) -> (watch::Sender<u32>, Heartbeat) {
-        let (capacity, receiver) = watch::channel(self.options.concurrency);
-        let heartbeat = Heartbeat {
+    fn heartbeat(
+        &self,
+        queue: &Arc<str>,
+        kinds: Arc<[&'static str]>,
+        capacity: Capacity,
+        canceller: Canceller,
+    ) -> Heartbeat {
+        Heartbeat {
             database: self.services.database.clone(),
             gate: self.services.gate.clone(),
             clock: self.services.clock.clone(),
             worker: self.id,
             queue: Arc::clone(queue),
-            capacity: receiver,
-            inflight,
+            kinds,
+            capacity,
+            inflight: canceller.inflight.clone(),
+            canceller,
             lease: self.options.lease,
-        };
-        (capacity, heartbeat)
+        }
     }
 
     async fn run_monitor(
         &self,
         queue: &Arc<str>,
+        capacity: &Capacity,
         way: Way,
         shutdown: CancellationToken,
     ) -> Result<(), WorkerError> {
         let most = usize::try_from(self.options.concurrency).unwrap_or(usize::MAX);
-        let places = Arc::new(Semaphore::new(most));
-        let settler = Settler {
-            gate: self.services.gate.clone(),
-            worker: self.id,
-            queue: Arc::clone(queue),
-        };
-        let settler = settler.start();
+        let places = capacity.places();
         let member = Member {
             gate: self.services.gate.clone(),
             worker: self.id,
@@ -228,11 +247,10 @@ impl Worker {
         };
         Monitor::new()
             .register(move |_| {
-                let source =
-                    GateSource::new(member.clone(), Arc::clone(&places), most, settler.clone());
+                let source = GateSource::new(member.clone(), Arc::clone(&places), most);
                 WorkerBuilder::new(member.worker.to_string())
                     .backend(source)
-                    .concurrency(most)
+                    .concurrency(MOST_AT_ONCE)
                     .data(way.clone())
                     .build(run_job)
             })
@@ -276,20 +294,28 @@ impl Worker {
     }
 }
 
-/// One job, from its id to its verdict. The backend's own layer settles it afterwards.
+/// One job, from its id to the slot that is free again.
 async fn run_job(ready: ReadyJob, way: Data<Way>) -> Result<(), BoxDynError> {
-    let Some(job) = way.claims.call(ready.id).await.flatten() else {
-        return Ok(());
+    let ReadyJob { id, place } = ready;
+    let ran = match way.claims.call(id).await.flatten() {
+        Some(job) => {
+            let span = tracing::info_span!(
+                "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
+                request_id = job.request_id.map(tracing::field::display),
+            );
+            Some(carry_out(job, &way).instrument(span).await)
+        }
+        None => None,
     };
-    let span = tracing::info_span!(
-        "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
-        request_id = job.request_id.map(tracing::field::display),
-    );
-    carry_out(job, &way).instrument(span).await;
+    // The answer says only that it was tried; a slot that could not be freed ends by itself.
+    let _ = way.settlements.call(Settled { id, ran }).await;
+    // Only now may the source fetch another: the gate has counted this one out.
+    drop(place);
     Ok(())
 }
 
-async fn carry_out(job: ClaimedJob, way: &Way) {
+/// Runs a claimed job and writes its verdict. Answers how long the handler ran.
+async fn carry_out(job: ClaimedJob, way: &Way) -> Duration {
     let started = tokio::time::Instant::now();
     let place = way.inflight.enter(&job);
     let lease = LeaseKey {
@@ -306,21 +332,29 @@ async fn carry_out(job: ClaimedJob, way: &Way) {
         &way.clock,
     )
     .await;
+    let ran = started.elapsed();
     let Some(verdict) = verdict else {
         tracing::warn!("lease lost, nothing written");
-        return;
+        return ran;
     };
     let outcome = outcome_name(&verdict);
-    let counted = way
-        .finishes
-        .call(Finish { lease, verdict })
-        .await
-        .unwrap_or(false);
-    let seconds = started.elapsed().as_secs_f64();
+    let finish = Finish {
+        lease,
+        started_at: job.attempt_started_at,
+        verdict,
+    };
+    let counted = way.finishes.call(finish).await.unwrap_or(false);
+    let seconds = ran.as_secs_f64();
     metrics::histogram!("unity_job_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
     metrics::counter!("unity_job_attempts_total", "kind" => job.kind.clone(), "outcome" => outcome)
         .increment(1);
     tracing::info!(outcome, counted, seconds, "attempt ended");
+    ran
+}
+
+/// A task of the worker that ends with it.
+fn beside(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task.in_current_span()))
 }
 
 const fn outcome_name(verdict: &Verdict) -> &'static str {

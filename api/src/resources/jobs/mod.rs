@@ -2,11 +2,13 @@
 
 mod attempts;
 mod create;
+mod create_batch;
 mod find;
 mod get;
 mod list;
 mod order;
 mod view;
+mod write;
 
 use unity_shared::tenancy::Role;
 use utoipa_axum::routes;
@@ -22,6 +24,10 @@ pub fn register(routes: Routes) -> Routes {
         .route(
             Access::Tenant(Role::TenantMember),
             routes!(create::create_job),
+        )
+        .route(
+            Access::Tenant(Role::TenantMember),
+            routes!(create_batch::create_batch),
         )
         .route(Access::Tenant(Role::TenantViewer), routes!(list::list_jobs))
         .route(

@@ -8,10 +8,12 @@ use serde_json::Value;
 use unity_shared::{
     ids::RequestId,
     jobs::{KindSpec, NewJob, NewJobError},
+    tenancy::Role,
 };
 
 use crate::{
     error::ApiError,
+    state::ApiState,
     violations::{Violations, escape_segment},
 };
 
@@ -42,6 +44,8 @@ pub struct JobOrder {
     /// At most one job of the tenant with the same key runs at a time. Absent = the kind's.
     #[schema(min_length = 1, max_length = 200)]
     resource_key: Option<String>,
+    /// The job fails as `expired` if its first attempt has not begun by then. Absent = never.
+    expires_at: Option<DateTime<Utc>>,
     /// Up to 32 free labels; keys have 1 to 63 characters, values at most 256.
     labels: Option<BTreeMap<String, String>>,
 }
@@ -57,14 +61,32 @@ const LABEL_COUNT: usize = 32;
 const PAYLOAD_LIMIT_BYTES: usize = 64 * 1024;
 
 impl JobOrder {
-    /// Checks every value against its range and the payload against its kind.
+    /// Checks that this server has the kind and the caller may start it, every value against its
+    /// range, and the payload against its kind.
     pub fn accept(
+        self,
+        state: &ApiState,
+        role: Role,
+        request_id: RequestId,
+        now: DateTime<Utc>,
+    ) -> Result<NewJob, ApiError> {
+        let kind = state
+            .kinds()
+            .find(|kind| kind.name == self.kind)
+            .ok_or(ApiError::KindUnknown)?;
+        if role < kind.start_role {
+            return Err(ApiError::RoleInsufficient(kind.start_role));
+        }
+        self.accept_as(kind, request_id, now)
+    }
+
+    fn accept_as(
         self,
         kind: &KindSpec,
         request_id: RequestId,
         now: DateTime<Utc>,
     ) -> Result<NewJob, ApiError> {
-        self.check_ranges()?;
+        self.check_ranges(now)?;
         let Self {
             kind: _,
             payload,
@@ -74,6 +96,7 @@ impl JobOrder {
             timeout_seconds,
             max_attempts,
             resource_key,
+            expires_at,
             labels,
         } = self;
         let mut job = new_job(kind, &payload, now)?;
@@ -83,6 +106,7 @@ impl JobOrder {
         job.timeout_seconds = narrow(timeout_seconds)?.unwrap_or(job.timeout_seconds);
         job.max_attempts = narrow(max_attempts)?.unwrap_or(job.max_attempts);
         job.resource_key = resource_key.or(job.resource_key);
+        job.expires_at = expires_at.map(to_microseconds);
         job.labels = labels
             .unwrap_or_default()
             .into_iter()
@@ -91,7 +115,7 @@ impl JobOrder {
         Ok(job)
     }
 
-    fn check_ranges(&self) -> Result<(), ApiError> {
+    fn check_ranges(&self, now: DateTime<Utc>) -> Result<(), ApiError> {
         let mut violations = Violations::default();
         for (pointer, value, range) in [
             ("/priority", self.priority, PRIORITY),
@@ -112,6 +136,14 @@ impl JobOrder {
         }
         if self.run_at.is_some_and(|instant| instant.year() > 9999) {
             violations.add("/run_at", "range", "must not be after the year 9999");
+        }
+        if let Some(end) = self.expires_at {
+            if end.year() > 9999 {
+                violations.add("/expires_at", "range", "must not be after the year 9999");
+            } else if end <= start(self.run_at, self.delay_seconds, now) {
+                let detail = "must be after now, and after the time that the job waits for";
+                violations.add("/expires_at", "range", detail);
+            }
         }
         if let Some(key) = &self.resource_key {
             violations.text("/resource_key", key, &RESOURCE_KEY_LENGTH);
@@ -173,13 +205,18 @@ fn start(
     now: DateTime<Utc>,
 ) -> DateTime<Utc> {
     let asked = match (run_at, delay_seconds) {
-        (Some(instant), _) => DateTime::from_timestamp_micros(instant.timestamp_micros()),
+        (Some(instant), _) => Some(to_microseconds(instant)),
         (None, Some(seconds)) => {
             TimeDelta::try_seconds(seconds).and_then(|delay| now.checked_add_signed(delay))
         }
         (None, None) => None,
     };
     asked.map_or(now, |instant| instant.max(now))
+}
+
+/// What the database keeps of an instant.
+fn to_microseconds(instant: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)
 }
 
 /// A number that has passed its range check fits its column.
@@ -206,7 +243,7 @@ mod tests {
     fn accept(order: Value) -> Result<NewJob, ApiError> {
         let order: JobOrder = serde_json::from_value(order).unwrap();
         let kind = find_kind(&order.kind).unwrap();
-        order.accept(kind, RequestId::new(), now())
+        order.accept_as(kind, RequestId::new(), now())
     }
 
     fn faults(mut order: Value) -> Vec<(String, &'static str)> {
@@ -281,6 +318,16 @@ mod tests {
             (
                 json!({"run_at": "+12026-01-01T00:00:00Z"}),
                 "/run_at",
+                "range",
+            ),
+            (
+                json!({"expires_at": "2026-01-01T00:00:00Z"}),
+                "/expires_at",
+                "range",
+            ),
+            (
+                json!({"expires_at": "2031-01-01T00:00:00Z", "run_at": "2032-01-01T00:00:00Z"}),
+                "/expires_at",
                 "range",
             ),
             (json!({"resource_key": ""}), "/resource_key", "length"),

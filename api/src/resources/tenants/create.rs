@@ -13,7 +13,7 @@ use unity_shared::{
     db::{DbError, Operator, PlatformTx},
     ids::{JobId, RequestId, TenantId, TenantUid},
     jobs::{
-        NewJob, enqueue_as_operator,
+        Enqueued, NewJob, enqueue_as_operator,
         kinds::{ProvisionNamespace, spec_of},
     },
     tenancy::{
@@ -25,10 +25,10 @@ use unity_shared::{
 
 use super::order::{AcceptedTenant, TenantOrder};
 use crate::{
+    enqueue::{self, announce_limits},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     middleware::CurrentRequestId,
-    offer::{announce_limits, offer_job},
     problem::ProblemBody,
     resources::jobs,
     state::ApiState,
@@ -223,15 +223,28 @@ async fn keep_answer(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let location = jobs::address(created.job_id);
-    let recorded = request.answer(StatusCode::CREATED, &location, created.without_secrets());
+    let recorded = request.answer(
+        StatusCode::CREATED,
+        Some(&location),
+        created.without_secrets(),
+    );
     insert_platform_answer(tx, &request.key, &recorded, now).await
 }
 
 async fn tell_gate(state: &ApiState, plans: &Plans) {
     let tenant = &plans.order.tenant;
-    let limits = tenant.plan.default_job_limits();
-    announce_limits(state, &tenant.id, limits).await;
-    offer_job(state, &tenant.id, limits, &plans.job, plans.now).await;
+    announce_limits(state.gate(), &tenant.id, tenant.plan.default_job_limits()).await;
+    let written = Enqueued {
+        written: [plans.job.id].into(),
+        superseded: Vec::new(),
+    };
+    enqueue::tell_gate(
+        state.gate(),
+        [(&tenant.id, &plans.job)],
+        &written,
+        plans.now,
+    )
+    .await;
 }
 
 fn answer(created: &TenantCreated, job: JobId) -> Response {

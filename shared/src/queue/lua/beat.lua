@@ -1,19 +1,23 @@
 -- A worker says that it lives, what it can hold, and which claims it still works on. A claim that
 -- Redis forgot is written again, so that the tenant's limit keeps counting it.
--- ARGV[4] = worker, ARGV[5] = queue, ARGV[6] = capacity, ARGV[7] = registration (ms),
--- ARGV[8..] = id, info for each claim
+-- ARGV[4] = worker, ARGV[5] = queue, ARGV[6] = capacity, ARGV[7] = kinds (a,b), ARGV[8] = registration
+-- (ms), ARGV[9..] = id, info for each claim
 -- Returns the ids that belong to another worker now.
 local worker, queue = ARGV[4], ARGV[5]
 call('SADD', P .. 'queues', queue)
-call('ZADD', key('workers', queue), now + tonumber(ARGV[7]), worker)
-call('HSET', key('capacity', queue), worker, ARGV[6])
+call('ZADD', key('workers', queue), now + tonumber(ARGV[8]), worker)
+local member = ARGV[6] .. '\t' .. ARGV[7]
+if call('HGET', key('members', queue), worker) ~= member then
+  call('HSET', key('members', queue), worker, member)
+  count_fleet(queue)
+end
 -- apalis-redis skips its own heartbeat while a fetched batch is buffered; without this line its
 -- orphan scan would take the batch of a busy worker for lost.
 if call('EXISTS', key('queue', queue, 'workers')) == 1 then
   call('ZADD', key('queue', queue, 'workers'), 'XX', math.floor(now / 1000), worker)
 end
 local lost = {}
-for i = 8, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   local id = ARGV[i]
   local holder = call('HGET', P .. 'claimed', id)
   if holder and holder ~= worker then
@@ -25,8 +29,13 @@ for i = 8, #ARGV, 2 do
     end
     local job = info(id)
     if job then
+      if not holder then
+        take_waiting(job.queue, job.tenant, job.kind, id)
+        call('SADD', key('seen', queue), job.kind)
+      end
       call('ZADD', key('slots', job.tenant), now + lease, id)
-      call('ZADD', key('admitted', queue), now + lease, id)
+      if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), now + lease, id) end
+      call('ZADD', key('admitted', queue, job.kind), now + lease, id)
       if job.resource ~= '' then call('HSETNX', key('holders', job.tenant), job.resource, id) end
     end
   end

@@ -5,7 +5,8 @@ for i = 4, #ARGV, 2 do
   local job = info(id)
   if job then
     call('ZADD', key('slots', job.tenant), 'XX', 'GT', until_ms, id)
-    call('ZADD', key('admitted', job.queue), 'XX', 'GT', until_ms, id)
+    call('ZADD', key('slots', job.tenant, job.kind), 'XX', 'GT', until_ms, id)
+    call('ZADD', key('admitted', job.queue, job.kind), 'XX', 'GT', until_ms, id)
   end
 end
 return 0

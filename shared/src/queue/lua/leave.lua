@@ -1,7 +1,7 @@
 -- A worker goes.
 -- ARGV[4] = worker, ARGV[5] = queue
 local worker, queue = ARGV[4], ARGV[5]
-call('ZREM', key('workers', queue), worker)
-call('HDEL', key('capacity', queue), worker)
+leave_fleet(worker, queue)
 end_registration(worker, queue)
+admit(queue)
 return 0

@@ -7,12 +7,14 @@ for i = 5, #ARGV, 4 do
   call('HSET', P .. 'claimed', id, worker)
   local job = info(id)
   call('ZADD', key('slots', job.tenant), until_ms, id)
-  call('ZADD', key('admitted', job.queue), until_ms, id)
+  if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), until_ms, id) end
+  call('ZADD', key('admitted', job.queue, job.kind), until_ms, id)
   call('SADD', P .. 'queues', job.queue)
+  call('SADD', key('seen', job.queue), job.kind)
   if job.resource ~= '' then call('HSET', key('holders', job.tenant), job.resource, id) end
 end
 if ARGV[4] ~= '' then
   call('SET', P .. 'epoch', ARGV[4], 'PX', epoch_life)
-  for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do admit(queue) end
+  admit_all()
 end
 return 0

@@ -1,12 +1,30 @@
 -- Limits of tenants, as their rows have them. Lowering one ends nothing: admission waits until the
--- tenant is below it again.
--- ARGV[4..] = tenant, "max:weight" for each tenant
-for i = 4, #ARGV, 2 do
-  local tenant, limit = ARGV[i], ARGV[i + 1]
-  if call('HGET', P .. 'limits', tenant) ~= limit then
-    call('HSET', P .. 'limits', tenant, limit)
-    enter_rings(tenant)
+-- tenant is below it again. A kind that gets a limit has its running jobs counted from here on.
+-- ARGV[4..] = tenant, "max:weight:kind=max..." for each tenant
+local function count_kind(tenant, kind)
+  local slots = call('ZRANGE', key('slots', tenant), 0, -1, 'WITHSCORES')
+  for i = 1, #slots, 2 do
+    local job = info(slots[i])
+    if job and job.kind == kind then call('ZADD', key('slots', tenant, kind), slots[i + 1], slots[i]) end
   end
 end
-for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do admit(queue) end
+
+local changed = false
+for i = 4, #ARGV, 2 do
+  local tenant, text = ARGV[i], ARGV[i + 1]
+  if call('HGET', P .. 'limits', tenant) ~= text then
+    local before = limits(tenant)
+    call('HSET', P .. 'limits', tenant, text)
+    known_limits[tenant] = nil
+    for kind in pairs(before.kinds) do
+      if not limits(tenant).kinds[kind] then call('DEL', key('slots', tenant, kind)) end
+    end
+    for kind in pairs(limits(tenant).kinds) do
+      if not before.kinds[kind] then count_kind(tenant, kind) end
+    end
+    enter_rings(tenant)
+    changed = true
+  end
+end
+if changed then admit_all() end
 return 0

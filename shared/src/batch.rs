@@ -1,16 +1,16 @@
-//! Natural batching: what arrives while one call is under way goes into the next, together.
+//! Natural batching: what arrives while a call is under way goes into the next, together.
 //!
 //! A lone item is sent at once and waits for no timer; under load the batches grow by themselves to
 //! what one round trip takes.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, num::NonZeroUsize, sync::Arc};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 /// A queue in front of a batched call. Clones feed the same queue; the last one to go ends it.
 #[derive(Debug)]
-pub(super) struct Batcher<T, R> {
+pub struct Batcher<T, R> {
     sender: mpsc::UnboundedSender<(T, oneshot::Sender<R>)>,
     task: Arc<AbortOnDropHandle<()>>,
 }
@@ -24,24 +24,26 @@ impl<T, R> Clone for Batcher<T, R> {
     }
 }
 
+/// How batches are made.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    /// Most items of one call.
+    pub items: usize,
+    /// Most calls at the same time. With one, what arrives during a call waits for its end; with
+    /// more, batches are smaller and the server's cores have more to do.
+    pub calls: NonZeroUsize,
+}
+
 impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
-    /// Starts the queue. `call` gets 1 to `most` items and answers as many results, in their order.
-    pub(super) fn start<F, Fut>(most: usize, call: F) -> Self
+    /// Starts the queue. `call` gets 1 to `limits.items` items and answers as many results, in their
+    /// order.
+    pub fn start<F, Fut>(limits: BatchLimits, call: F) -> Self
     where
         F: Fn(Vec<T>) -> Fut + Send + 'static,
-        Fut: Future<Output = Vec<R>> + Send,
+        Fut: Future<Output = Vec<R>> + Send + 'static,
     {
-        let (sender, mut receiver) = mpsc::unbounded_channel::<(T, oneshot::Sender<R>)>();
-        let task = tokio::spawn(async move {
-            let mut waiting = Vec::with_capacity(most);
-            while receiver.recv_many(&mut waiting, most).await > 0 {
-                let (items, answers): (Vec<T>, Vec<_>) = waiting.drain(..).unzip();
-                for (answer, result) in answers.into_iter().zip(call(items).await) {
-                    // Whoever asked may have been cancelled meanwhile.
-                    let _ = answer.send(result);
-                }
-            }
-        });
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let task = tokio::spawn(work(limits, call, receiver));
         Self {
             sender,
             task: Arc::new(AbortOnDropHandle::new(task)),
@@ -49,10 +51,42 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     }
 
     /// Puts an item into the next batch and waits for its result; `None` when the queue has ended.
-    pub(super) async fn call(&self, item: T) -> Option<R> {
+    pub async fn call(&self, item: T) -> Option<R> {
         let (answer, result) = oneshot::channel();
         self.sender.send((item, answer)).ok()?;
         result.await.ok()
+    }
+}
+
+async fn work<T, R, F, Fut>(
+    limits: BatchLimits,
+    call: F,
+    mut receiver: mpsc::UnboundedReceiver<(T, oneshot::Sender<R>)>,
+) where
+    T: Send + 'static,
+    R: Send + 'static,
+    F: Fn(Vec<T>) -> Fut,
+    Fut: Future<Output = Vec<R>> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.calls.get()));
+    loop {
+        // The place first: whatever arrives until there is one goes together.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let mut waiting = Vec::new();
+        if receiver.recv_many(&mut waiting, limits.items).await == 0 {
+            return;
+        }
+        let (items, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = waiting.into_iter().unzip();
+        let results = call(items);
+        tokio::spawn(async move {
+            for (answer, result) in answers.into_iter().zip(results.await) {
+                // Whoever asked may have been cancelled meanwhile.
+                let _ = answer.send(result);
+            }
+            drop(place);
+        });
     }
 }
 
@@ -68,7 +102,11 @@ mod tests {
     async fn items_that_arrive_during_a_call_share_the_next_one() {
         let sizes = Arc::new(Mutex::new(Vec::new()));
         let gate = Arc::new(Semaphore::new(0));
-        let batcher = Batcher::start(100, {
+        let limits = BatchLimits {
+            items: 100,
+            calls: NonZeroUsize::MIN,
+        };
+        let batcher = Batcher::start(limits, {
             let (sizes, gate) = (Arc::clone(&sizes), Arc::clone(&gate));
             move |items: Vec<u32>| {
                 let (sizes, gate) = (Arc::clone(&sizes), Arc::clone(&gate));

@@ -1,0 +1,70 @@
+//! Taking jobs in: the cap on what waits, the record, and the gate afterwards.
+//!
+//! Requests that arrive together are written together (`group_commit`); one that must be a
+//! transaction of its own, because its answer is kept for a repetition, writes itself and tells the
+//! gate here.
+
+mod group_commit;
+mod tell_gate;
+mod waiting_cap;
+
+pub use group_commit::{GroupCommit, start_group_commit};
+pub use tell_gate::{announce_limits, tell_gate};
+pub use waiting_cap::WaitingCaps;
+
+use unity_shared::{
+    db::TenantTx,
+    ids::TenantId,
+    jobs::{NewJob, SwitchAction, list_own_switches},
+    tenancy::{TenantStatus, find_tenant},
+};
+
+use crate::{auth::why_refused, error::ApiError, state::ApiState};
+
+/// Why a job of this tenant was left out of a statement that wrote others.
+pub async fn why_not_written(state: &ApiState, tenant: &TenantId, job: &NewJob) -> ApiError {
+    let look = async {
+        let mut tx = state.database().tenant(tenant).await?;
+        explain(state, &mut tx, job).await
+    };
+    look.await.unwrap_or_else(ApiError::from)
+}
+
+/// The same within a transaction.
+pub async fn explain(
+    state: &ApiState,
+    tx: &mut TenantTx,
+    job: &NewJob,
+) -> Result<ApiError, ApiError> {
+    // The tenant may have been suspended since the caller was let in.
+    let status = find_tenant(tx).await?.map(|tenant| tenant.status);
+    if let Some((code, state)) = status.and_then(why_refused) {
+        return Ok(ApiError::TenantInactive { code, state });
+    }
+    let drained = list_own_switches(tx, state.clock().now())
+        .await?
+        .into_iter()
+        .filter(|switch| match switch.action {
+            SwitchAction::Drain => true,
+            SwitchAction::Pause => false,
+        })
+        .find(|switch| {
+            switch
+                .scope
+                .kind
+                .as_deref()
+                .is_none_or(|kind| kind == job.kind_name())
+        });
+    Ok(match (status, drained) {
+        (_, Some(switch)) => ApiError::Drained {
+            reason: switch.reason,
+            until: switch.expires_at,
+        },
+        (None, None) => ApiError::Unauthenticated,
+        (Some(TenantStatus::Active), None) => {
+            // What stood in the way is gone again.
+            ApiError::Busy
+        }
+        (Some(status), None) => ApiError::Defect(format!("no reason to refuse, status {status:?}")),
+    })
+}

@@ -1,0 +1,21 @@
+//! A session for reads of many tenants' rows in one round trip, each in its tenant's name.
+
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+
+use super::DbError;
+
+/// A session whose role is `unity_app` and which has no tenant: row-level security shows it nothing.
+/// A database function that sets the tenant for each look, such as `job_of`, can be called in it.
+#[derive(Debug)]
+pub struct EachTenantTx(PoolConnection<Postgres>);
+
+impl EachTenantTx {
+    pub(super) async fn begin(pool: &PgPool) -> Result<Self, DbError> {
+        Ok(Self(pool.acquire().await?))
+    }
+
+    /// The connection, for a query function. Each statement commits by itself.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}

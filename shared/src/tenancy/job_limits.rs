@@ -1,0 +1,118 @@
+//! How many jobs of a tenant run and wait, and how large its share of a busy fleet is.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+
+use super::Plan;
+use crate::{
+    db::{DbError, Engine, Operator, PlatformTx},
+    ids::TenantId,
+    queue::ShardId,
+};
+
+/// The limits in force for a tenant: its own values, its plan's where it has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct JobLimits {
+    /// Most jobs that run at the same time over all kinds and queues, 0 to 10 000. 0 holds every
+    /// job back.
+    pub max_concurrent: u32,
+    /// Share of the fleet against other tenants with waiting jobs, 1 to 1000.
+    pub weight: u32,
+    /// Most jobs of a kind that run at the same time; a kind that is not named has no limit of its
+    /// own.
+    pub per_kind: BTreeMap<String, u32>,
+    /// Most jobs that wait at the same time (scheduled, queued or retrying).
+    pub max_waiting: u32,
+}
+
+/// What a tenant agreed on besides its plan. Absent = the plan's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnJobLimits {
+    /// See [`JobLimits::max_concurrent`].
+    pub max_concurrent: Option<i32>,
+    /// See [`JobLimits::weight`].
+    pub weight: Option<i32>,
+    /// See [`JobLimits::per_kind`].
+    pub per_kind: BTreeMap<String, u32>,
+    /// See [`JobLimits::max_waiting`].
+    pub max_waiting: Option<i32>,
+}
+
+impl OwnJobLimits {
+    /// The limits in force on this plan.
+    #[must_use]
+    pub fn or(self, plan: Plan) -> JobLimits {
+        let defaults = plan.default_job_limits();
+        let own = |value: Option<i32>, default| {
+            value
+                .and_then(|value| u32::try_from(value).ok())
+                .unwrap_or(default)
+        };
+        JobLimits {
+            max_concurrent: own(self.max_concurrent, defaults.max_concurrent),
+            weight: own(self.weight, defaults.weight),
+            per_kind: self.per_kind,
+            max_waiting: own(self.max_waiting, defaults.max_waiting),
+        }
+    }
+}
+
+/// Sets what a tenant agreed on, as a whole, and answers the limits that hold from now on; `None` if
+/// there is no such tenant.
+pub async fn update_job_limits(
+    tx: &mut PlatformTx<Operator>,
+    tenant: &TenantId,
+    limits: &OwnJobLimits,
+    now: DateTime<Utc>,
+) -> Result<Option<JobLimits>, DbError> {
+    let plan = sqlx::query_scalar!(
+        r#"UPDATE tenants
+           SET max_concurrent = $2, weight = $3, per_kind = $4, max_waiting = $5,
+               version = version + 1, updated_at = $6
+           WHERE id = $1
+           RETURNING plan AS "plan: Plan""#,
+        tenant.as_str(),
+        limits.max_concurrent,
+        limits.weight,
+        Json(&limits.per_kind) as _,
+        limits.max_waiting,
+        now,
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(plan.map(|plan| limits.clone().or(plan)))
+}
+
+/// Job limits of a shard's tenants after the given one, by slug.
+pub async fn select_job_limits_page(
+    tx: &mut PlatformTx<Engine>,
+    shard: ShardId,
+    after: Option<&TenantId>,
+    limit: i64,
+) -> Result<Vec<(TenantId, JobLimits)>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id: TenantId", plan AS "plan: Plan", max_concurrent, weight, max_waiting,
+                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
+           FROM tenants
+           WHERE shard = $1 AND ($2::text IS NULL OR id > $2)
+           ORDER BY id LIMIT $3"#,
+        shard.0,
+        after.map(TenantId::as_str),
+        limit,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let limits = rows.into_iter().map(|row| {
+        let own = OwnJobLimits {
+            max_concurrent: row.max_concurrent,
+            weight: row.weight,
+            per_kind: row.per_kind.0,
+            max_waiting: row.max_waiting,
+        };
+        (row.id, own.or(row.plan))
+    });
+    Ok(limits.collect())
+}
