@@ -83,10 +83,18 @@ pub struct ApiFlags {
 /// Flags of `unity worker`.
 #[derive(Debug, Clone, Default, Serialize, clap::Args)]
 pub struct WorkerFlags {
-    /// The pool that this worker belongs to; it consumes the queue of that name.
+    /// The pool that this worker belongs to: the name under which operators set it.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// The queue that it consumes; without it the one of its pool's name, else `default`.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// The kinds of jobs that it takes, separated by commas; without it every kind of its queue.
+    #[arg(long, value_name = "KIND,KIND")]
+    #[serde(skip_serializing_if = "Option::is_none", rename = "worker_kinds")]
+    pub kinds: Option<String>,
     /// Jobs at once.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

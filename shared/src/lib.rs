@@ -9,6 +9,7 @@ pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod fleet;
 pub mod ids;
 pub mod jobs;
 pub mod queue;

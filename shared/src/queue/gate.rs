@@ -67,6 +67,8 @@ pub struct Gate {
 /// microseconds.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Jobs in one message.
+const TOLD_AT_ONCE: usize = 500;
 
 impl Gate {
     /// Connects to the Redis at `url`.
@@ -99,6 +101,12 @@ impl Gate {
         self.settings.shard
     }
 
+    /// How long a slot lives without a sign of its worker's life.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.settings.lease
+    }
+
     /// Where apalis-redis keeps the ready list of `queue`.
     #[must_use]
     pub fn ready_queue(&self, queue: &str) -> ReadyQueueKeys {
@@ -126,6 +134,22 @@ impl Gate {
         WakeListener::start(self.client.clone(), self.key("cancel"))
     }
 
+    /// Listens for pools that an operator has set; each message is a pool's name.
+    #[must_use]
+    pub fn listen_for_pools(&self) -> WakeListener {
+        WakeListener::start(self.client.clone(), self.key("pools"))
+    }
+
+    /// Tells the workers of a pool that it was set. A message that is lost is made good by their next
+    /// heartbeat.
+    pub async fn announce_pool(&self, pool: &str) -> Result<(), GateError> {
+        self.connection
+            .clone()
+            .publish(self.key("pools"), pool)
+            .await
+            .map_err(GateError::call("tell workers of their pool"))
+    }
+
     /// Tells whoever waits for a job, or follows its tenant's events, that there is something to see.
     pub async fn tell(&self, tenant: &TenantId, job: JobId) -> Result<(), GateError> {
         self.connection
@@ -133,6 +157,20 @@ impl Gate {
             .publish(self.key("told"), format!("{tenant}\t{job}"))
             .await
             .map_err(GateError::call("tell of an event"))
+    }
+
+    /// The same of many jobs of one tenant.
+    pub async fn tell_of(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<(), GateError> {
+        for some in jobs.chunks(TOLD_AT_ONCE) {
+            let lines: Vec<String> = some.iter().map(|job| format!("{tenant}\t{job}")).collect();
+            let _: i64 = self
+                .connection
+                .clone()
+                .publish(self.key("told"), lines.join("\n"))
+                .await
+                .map_err(GateError::call("tell of events"))?;
+        }
+        Ok(())
     }
 
     /// The epoch under which admission is open; absent = the gate is closed and wants a refill.
