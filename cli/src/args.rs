@@ -10,6 +10,8 @@ use unity_shared::{
     tenancy::Role,
 };
 
+use crate::client::{JobsArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs};
+
 /// Multi-tenant control plane for Kubernetes on a job queue.
 #[derive(Debug, Parser)]
 #[command(name = "unity", version, propagate_version = true)]
@@ -49,6 +51,18 @@ pub enum Command {
     Scheduler(OpsFlags),
     /// Brings the database's schema up to this version.
     Migrate(MigrateFlags),
+    /// Jobs, over the API.
+    Jobs(JobsArgs),
+    /// Tenants and their limits, over the API.
+    Tenants(TenantsArgs),
+    /// Worker pools, over the API.
+    Pools(PoolsArgs),
+    /// Worker processes, over the API.
+    Workers(WorkersArgs),
+    /// Queues: what waits and runs, and whether Redis and the rows agree.
+    Queues(QueuesArgs),
+    /// Switches that stop part of the traffic, over the API.
+    Switches(SwitchesArgs),
     /// API keys.
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -22,17 +22,29 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct PoolPatch {
     /// Jobs at once of each worker; null = as each was started.
-    #[serde(default, deserialize_with = "stated")]
+    #[serde(default)]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 10_000)]
-    concurrency: Option<Option<i64>>,
+    concurrency: Stated<i64>,
     /// Whether its workers take no jobs; null = they do.
-    #[serde(default, deserialize_with = "stated")]
+    #[serde(default)]
     #[schema(value_type = Option<bool>)]
-    paused: Option<Option<bool>>,
+    paused: Stated<bool>,
     /// How many workers the pool has, where a Deployment runs them.
-    #[serde(default, deserialize_with = "stated")]
+    #[serde(default)]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 10_000)]
-    replicas: Option<Option<i64>>,
+    replicas: Stated<i64>,
+}
+
+/// A member of a merge patch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stated<T> {
+    /// Absent: it stays as it is.
+    #[default]
+    Not,
+    /// Null: as if it had never been set.
+    Null,
+    /// A value.
+    Value(T),
 }
 
 const CONCURRENCY: RangeInclusive<i64> = 1..=10_000;
@@ -61,7 +73,7 @@ pub async fn change_worker_pool(
     NoParameters: NoParameters,
     JsonBody { value: patch, .. }: JsonBody<PoolPatch>,
 ) -> Result<Json<Pool>, ApiError> {
-    let wants_replicas = patch.replicas.is_some();
+    let wants_replicas = patch.replicas != Stated::Not;
     let change = patch.accept()?;
     let alive_since = alive_since(&state);
     let mut tx = state.database().operator().begin().await?;
@@ -102,10 +114,10 @@ impl PoolPatch {
             replicas,
         } = self;
         let mut violations = Violations::default();
-        if let Some(jobs) = concurrency.flatten() {
+        if let Stated::Value(jobs) = concurrency {
             violations.range("/concurrency", jobs, &CONCURRENCY);
         }
-        if let Some(workers) = replicas.flatten() {
+        if let Stated::Value(workers) = replicas {
             violations.range("/replicas", workers, &REPLICAS);
         }
         violations.finish()?;
@@ -114,19 +126,27 @@ impl PoolPatch {
                 .map_err(|_| ApiError::Defect(format!("{jobs} passed its range check")))
         };
         Ok(PoolChange {
-            concurrency: concurrency
-                .map(|jobs| jobs.map(narrow).transpose())
-                .transpose()?,
-            paused: paused.map(|paused| paused.unwrap_or(false)),
+            concurrency: match concurrency {
+                Stated::Not => None,
+                Stated::Null => Some(None),
+                Stated::Value(jobs) => Some(Some(narrow(jobs)?)),
+            },
+            paused: match paused {
+                Stated::Not => None,
+                Stated::Null => Some(false),
+                Stated::Value(paused) => Some(paused),
+            },
         })
     }
 }
 
-/// Tells a field that is null from one that is absent.
-fn stated<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Stated<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Option::deserialize(deserializer)? {
+            Some(value) => Self::Value(value),
+            None => Self::Null,
+        })
+    }
 }
 
 #[cfg(test)]
