@@ -387,6 +387,15 @@ async fn every_operations_answer_is_what_its_schema_says() {
     let job = order(&caller, &fails).await;
     conforms("create_job", &job);
     conforms("create_job", &caller.post("/api/v1/jobs", &json!({})).await);
+    let batch = json!({ "jobs": [{ "kind": "probe", "payload": {} }] });
+    conforms(
+        "create_batch",
+        &caller.post("/api/v1/jobs:batch", &batch).await,
+    );
+    conforms(
+        "create_batch",
+        &caller.post("/api/v1/jobs:batch", &json!({ "jobs": [] })).await,
+    );
     let path = format!("/api/v1/jobs/{}", job.text_of("id"));
     stack.ended(&caller, &job.text_of("id")).await;
     conforms("get_job", &caller.get(&path).await);

@@ -6,6 +6,7 @@ use unity_shared::{
     tenancy::{ApiKey, Role},
 };
 
+use crate::harness::eventually;
 use super::{JOBS, Quiet, Refusal, TENANTS, Who, probe, tenant};
 
 /// A key with its last character changed, so that only the checksum is wrong.
@@ -29,6 +30,11 @@ async fn key_that_was(quiet: &Quiet, column: &str) -> String {
         .await
         .unwrap();
     assert_eq!(done.rows_affected(), 1);
+    // What the API remembers of a key's owner ends within two seconds.
+    eventually("the key is refused", || async {
+        (caller.get(JOBS).await.status == 401).then_some(())
+    })
+    .await;
     key
 }
 
