@@ -33,7 +33,7 @@ pub use enqueue::{
 pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Job, JobFailure, JobProgress, JobStatus};
 pub use kind::{JobKind, KindSpec, PayloadError};
-pub use lease::{LeaseKey, record_progress, renew_leases};
+pub use lease::{LeaseKey, Report, record_progress, renew_leases};
 pub use read::{JobFilter, find_job, list_attempts, list_jobs, locate_job};
 pub use rescue::{Rescued, rescue_expired_leases};
 pub use retry::RetryPolicy;

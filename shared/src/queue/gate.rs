@@ -140,10 +140,12 @@ impl Gate {
         )
     }
 
-    /// Listens for jobs whose attempt has ended; each message is a job id.
+    /// Listens for jobs of which there is news; each message is read by [`Told::read`].
+    ///
+    /// [`Told::read`]: super::Told::read
     #[must_use]
-    pub fn listen_for_ends(&self) -> WakeListener {
-        WakeListener::start(self.client.clone(), format!("{}ended", self.prefix()))
+    pub fn listen_for_news(&self) -> WakeListener {
+        WakeListener::start(self.client.clone(), self.news_channel())
     }
 
     /// Takes queued jobs into the waiting lists and admits what may run. A job that the gate knows
@@ -382,6 +384,10 @@ impl Gate {
                 operation: "reach Redis",
                 source,
             })
+    }
+
+    pub(super) fn news_channel(&self) -> String {
+        format!("{}told", self.prefix())
     }
 
     fn prefix(&self) -> String {

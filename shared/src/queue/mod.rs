@@ -13,10 +13,12 @@ mod offer;
 mod refill;
 mod scripts;
 mod shard;
+mod told;
 mod wake;
 
 pub use gate::{Beat, Claims, Gate, GateError, GateSettings};
 pub use offer::{Offer, Running};
 pub use refill::{RefillError, RefillReport, refill};
 pub use shard::{ReadyQueueKeys, ShardId};
+pub use told::Told;
 pub use wake::{Wake, WakeListener};

@@ -6,15 +6,13 @@ local inflight = key('queue', queue, 'inflight', worker)
 local settled = 0
 for i = 6, #ARGV do
   local id = ARGV[i]
+  local job = info(id)
   call('SREM', inflight, id)
-  if call('HGET', P .. 'claimed', id) == worker then
-    local job = info(id)
-    if job then
-      let_go(id, job)
-      settled = settled + 1
-    end
+  if job and call('HGET', P .. 'claimed', id) == worker then
+    let_go(id, job)
+    settled = settled + 1
   end
-  call('PUBLISH', P .. 'ended', id)
+  call('PUBLISH', P .. 'told', (job and job.tenant or '') .. '\t' .. id)
 end
 admit(queue)
 return settled
