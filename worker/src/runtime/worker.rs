@@ -11,7 +11,7 @@ use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
-    jobs::{ClaimedJob, Finish, LeaseKey, Verdict},
+    jobs::{ClaimedJob, Finish, LeaseKey, Report, Verdict},
     queue::Gate,
     telemetry::chain,
 };
@@ -24,6 +24,7 @@ use super::{
     finish::Finisher,
     heartbeat::Heartbeat,
     inflight::InFlight,
+    progress::Recorder,
     register::{Registration, insert_worker, mark_worker_stopped},
     settle::Settler,
     source::{GateSource, Member, ReadyJob},
@@ -84,7 +85,7 @@ struct Way {
     finishes: Batcher<Finish, bool>,
     inflight: InFlight,
     registry: Arc<Registry>,
-    database: Database,
+    reports: Batcher<Report, ()>,
     clock: Clock,
 }
 
@@ -174,12 +175,17 @@ impl Worker {
             database: database.clone(),
             clock: clock.clone(),
         };
+        let recorder = Recorder {
+            database: database.clone(),
+            gate: gate.clone(),
+            clock: clock.clone(),
+        };
         Way {
             claims: claimer.start(),
             finishes: finisher.start(),
             inflight,
             registry: Arc::new(registry),
-            database: database.clone(),
+            reports: recorder.start(),
             clock: clock.clone(),
         }
     }
@@ -302,7 +308,7 @@ async fn carry_out(job: ClaimedJob, way: &Way) {
         Arc::clone(&job),
         &place,
         &way.registry,
-        &way.database,
+        &way.reports,
         &way.clock,
     )
     .await;
