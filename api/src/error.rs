@@ -76,6 +76,13 @@ pub enum ApiError {
     /// The tenant's slug is taken.
     #[error("a tenant of this id exists already")]
     TenantExists,
+    /// The caller's tenant has as many event streams open as it may.
+    #[error(
+        "the quota event_streams is used up: {} of {} are open here",
+        crate::streams::MOST_PER_TENANT,
+        crate::streams::MOST_PER_TENANT
+    )]
+    TooManyStreams,
     /// It took longer than a request may.
     #[error("the request could not be answered in time")]
     Timeout,
@@ -156,6 +163,11 @@ impl ApiError {
                 "Idempotency key reused",
             ),
             Self::TenantExists => (StatusCode::CONFLICT, "tenant.exists", "Tenant exists"),
+            Self::TooManyStreams => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota_exceeded",
+                "Quota used up",
+            ),
             Self::Timeout => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "timeout",
@@ -195,6 +207,7 @@ impl ApiError {
             | Self::KindUnknown
             | Self::IdempotencyMismatch
             | Self::TenantExists
+            | Self::TooManyStreams
             | Self::Timeout => self.to_string(),
         }
     }
@@ -225,6 +238,7 @@ impl ApiError {
             | Self::Header { .. }
             | Self::PageToken
             | Self::IdempotencyMismatch
+            | Self::TooManyStreams
             | Self::Timeout
             | Self::Database(_)
             | Self::Password(_)

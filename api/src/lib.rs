@@ -6,10 +6,10 @@
 //! place. The router and the `OpenAPI` document come from the same list of routes.
 
 mod auth;
-mod ends;
 mod error;
 mod extract;
 mod middleware;
+mod news;
 mod offer;
 mod openapi;
 pub mod ops;
@@ -19,6 +19,7 @@ mod resources;
 mod router;
 mod serve;
 mod state;
+mod streams;
 mod violations;
 
 pub use openapi::openapi;

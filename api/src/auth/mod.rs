@@ -6,11 +6,13 @@
 mod access;
 mod authenticate;
 mod caller;
+mod credentials;
 mod routes;
 
 pub use access::Access;
 pub use authenticate::why_refused;
 pub use caller::{Caller, TenantCaller};
+pub use credentials::Credentials;
 #[cfg(test)]
 pub use routes::ACCESS_EXTENSION;
 pub use routes::{Routes, SECURITY_SCHEME};
