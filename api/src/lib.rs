@@ -18,6 +18,7 @@ mod problem;
 mod resources;
 mod router;
 mod serve;
+mod stall_limit;
 mod state;
 mod streams;
 mod violations;
