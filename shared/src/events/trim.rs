@@ -40,8 +40,9 @@ pub async fn trim_events(
     after: Option<&TenantId>,
 ) -> Result<Trimmed, DbError> {
     // A tenant's first event is looked at before more of them are, so a tenant with nothing to
-    // forget costs one look into the index. Times need not rise with numbers to the microsecond:
-    // what lies before an event that is due goes with it.
+    // forget costs one look into the index. The slice is a range of numbers, so that PostgreSQL does
+    // not read and sort all of a tenant that it thinks small. Times need not rise with numbers to
+    // the microsecond: what lies before an event that is due goes with it.
     let trimmed = sqlx::query!(
         r#"WITH page AS (
                SELECT tenant_id, last_sequence FROM event_counters
@@ -59,7 +60,7 @@ pub async fn trim_events(
                                           ) OVER () AS last_due
                                    FROM (SELECT sequence, created_at FROM events
                                          WHERE tenant_id = page.tenant_id
-                                         ORDER BY sequence LIMIT $5) AS slice) AS event
+                                           AND sequence < first.sequence + $5::bigint) AS slice) AS event
                WHERE (first.created_at < $1 OR first.sequence <= page.last_sequence - $2)
                  AND event.sequence <= event.last_due
            ), gone AS (

@@ -147,7 +147,7 @@ async fn a_reader_whose_events_are_gone_is_told_and_goes_on_with_the_oldest() {
     let bounds = json!({ "oldest_id": 16, "latest_id": 20 });
     for path in [ALL.to_owned(), path_of(&job)] {
         // Too old, the last that is too old, and not given yet.
-        for last in [0, 14, 21] {
+        for last in [0, 14, 21, i64::MAX] {
             let messages = open(&caller, &path, Some(last)).await.take(6).await;
             assert_eq!(messages[0].event, "reset");
             assert_eq!(messages[0].data, bounds);

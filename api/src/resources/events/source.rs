@@ -53,9 +53,8 @@ impl Source for EventSource {
     }
 
     async fn look(&mut self) -> Result<Look, ApiError> {
-        let turn = self.state.streams().turn().await;
+        let _turn = self.state.streams().turn().await;
         let Found { page, ended } = self.scope.read(&self.state, self.after, PAGE).await?;
-        drop(turn);
         if page.is_broken_after(self.after) {
             let reset = Reset::of(&page);
             self.after = reset.resume_after();
