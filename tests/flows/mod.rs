@@ -2,6 +2,7 @@
 
 mod dev_command;
 mod drain;
+mod events;
 mod gate;
 mod long_poll;
 pub(crate) mod processes;

@@ -404,6 +404,14 @@ async fn every_operations_answer_is_what_its_schema_says() {
         "list_job_attempts",
         &caller.get(&format!("{path}/attempts")).await,
     );
+    conforms(
+        "list_job_events",
+        &caller.get(&format!("{path}/events")).await,
+    );
+    for since in ["", "?since=0", "?since=99", "?since=x"] {
+        let events = caller.get(&format!("/api/v1/events{since}")).await;
+        conforms("list_events", &events);
+    }
     conforms("list_jobs", &caller.get("/api/v1/jobs").await);
     conforms("list_jobs", &caller.without_key().get("/api/v1/jobs").await);
     conforms("list_job_kinds", &caller.get("/api/v1/job-kinds").await);

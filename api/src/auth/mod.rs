@@ -7,12 +7,14 @@ mod access;
 mod authenticate;
 mod caller;
 mod key_owners;
+mod credentials;
 mod routes;
 
 pub use access::Access;
 pub use authenticate::why_refused;
 pub use caller::{Caller, TenantCaller};
 pub use key_owners::KeyOwners;
+pub use credentials::Credentials;
 #[cfg(test)]
 pub use routes::ACCESS_EXTENSION;
 pub use routes::{Routes, SECURITY_SCHEME};

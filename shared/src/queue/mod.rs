@@ -16,6 +16,7 @@ mod scripts;
 mod shard;
 mod upkeep;
 mod view;
+mod told;
 mod wake;
 mod work;
 
@@ -24,5 +25,6 @@ pub use offer::{Offer, Running};
 pub use refill::{RefillError, RefillReport, announce_limits, announce_switches, refill};
 pub use shard::{ReadyQueueKeys, ShardId};
 pub use view::{Obstacle, Place, Standing, TenantLoad};
+pub use told::Told;
 pub use wake::{Wake, WakeListener};
 pub use work::{Beat, Claims, Member, Settled};
