@@ -1,0 +1,68 @@
+//! How fast one worker process carries out jobs that wait already and do nothing: of one tenant, and
+//! of a hundred. Each must have run exactly once.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::{
+    Bench,
+    figure::{Reading, Unit},
+    limits,
+    orders::no_op,
+    rows,
+    stack::Stack,
+};
+
+/// Tenants, and what each of them may run at once: more than the worker can.
+const CASES: [(usize, u32); 2] = [(1, 1000), (100, 20)];
+
+pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
+    let mut readings = Vec::new();
+    for (tenants, limit) in CASES {
+        readings.extend(measure(bench, tenants, limit).await?);
+    }
+    Ok(readings)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of jobs")]
+async fn measure(bench: &Bench, count: usize, limit: u32) -> Result<Vec<Reading>> {
+    let jobs = bench.sizes.jobs;
+    let mut stack = Stack::start(bench).await?;
+    let tenants = stack.tenants(count, limit).await?;
+    stack.enqueue(&tenants, jobs, &no_op()).await?;
+    let (clock, _) = rows::database_clock(&mut stack.owner).await?;
+
+    let started = Instant::now();
+    let worker = stack.worker(bench.concurrency)?;
+    rows::until_all_ended(&mut stack.owner).await?;
+    let (wall, seen) = (started.elapsed(), clock.now());
+
+    let outcome = rows::outcome(&mut stack.owner, None).await?;
+    outcome.check(jobs)?;
+    let seconds = rows::seconds(seen - outcome.first_start);
+    worker.stop().await?;
+    stack.end().await?;
+    let name = if count == 1 {
+        "1 tenant".to_owned()
+    } else {
+        format!("{count} tenants")
+    };
+    let readings = [
+        Reading::new(name.clone(), jobs as f64 / seconds, Unit::JobsPerSecond)
+            .against(limits::SCRIPTS),
+        Reading::new(
+            format!("{name}, from the worker's start"),
+            wall.as_secs_f64(),
+            Unit::Seconds,
+        ),
+    ];
+    let described = readings.into_iter().map(|reading| {
+        reading
+            .with("jobs", jobs)
+            .with("tenants", count)
+            .with("tenant_limit", limit)
+            .with("worker_concurrency", bench.concurrency)
+    });
+    Ok(described.collect())
+}
