@@ -9,6 +9,7 @@ mod auth;
 mod ends;
 mod error;
 mod extract;
+mod floor;
 mod middleware;
 mod offer;
 mod openapi;
@@ -21,6 +22,7 @@ mod serve;
 mod state;
 mod violations;
 
+pub use floor::bare_route;
 pub use openapi::openapi;
 pub use router::router;
 pub use serve::{ServeError, serve};

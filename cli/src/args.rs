@@ -167,7 +167,7 @@ pub struct BenchFlags {
     /// How often; the figure is the median.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
-    /// Writes a table of the figures as Markdown, beside the limits of the machine if those are
+    /// Writes a table of the figures as Markdown, beside the limits of the machine if they are
     /// measured too.
     #[arg(long, value_name = "FILE.md")]
     pub out: Option<PathBuf>,
@@ -205,6 +205,9 @@ pub struct BenchFlags {
     /// How many jobs a drain takes.
     #[arg(long, hide = true, default_value_t = 20_000)]
     pub jobs: usize,
+    /// How many tenants share the work where it is not one's alone.
+    #[arg(long, hide = true, default_value_t = 100)]
+    pub tenants: usize,
 }
 
 /// What can be done with API keys.

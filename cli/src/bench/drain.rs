@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::{
-    Bench,
+    Bench, Tenants,
     figure::{Reading, Unit},
     limits,
     orders::no_op,
@@ -14,8 +14,8 @@ use super::{
     stack::Stack,
 };
 
-/// Tenants, and what each of them may run at once: more than the worker can.
-const CASES: [(usize, u32); 2] = [(1, 1000), (100, 20)];
+/// Tenants, and what each of them may run at once: together more than the worker can.
+const CASES: [(Tenants, u32); 2] = [(Tenants::One, 1000), (Tenants::Many, 20)];
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
@@ -26,8 +26,8 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of jobs")]
-async fn measure(bench: &Bench, count: usize, limit: u32) -> Result<Vec<Reading>> {
-    let jobs = bench.sizes.jobs;
+async fn measure(bench: &Bench, tenants: Tenants, limit: u32) -> Result<Vec<Reading>> {
+    let (name, count, jobs) = (bench.name(tenants), bench.count(tenants), bench.sizes.jobs);
     let mut stack = Stack::start(bench).await?;
     let tenants = stack.tenants(count, limit).await?;
     stack.enqueue(&tenants, jobs, &no_op()).await?;
@@ -43,11 +43,6 @@ async fn measure(bench: &Bench, count: usize, limit: u32) -> Result<Vec<Reading>
     let seconds = rows::seconds(seen - outcome.first_start);
     worker.stop().await?;
     stack.end().await?;
-    let name = if count == 1 {
-        "1 tenant".to_owned()
-    } else {
-        format!("{count} tenants")
-    };
     let readings = [
         Reading::new(name.clone(), jobs as f64 / seconds, Unit::JobsPerSecond)
             .against(limits::SCRIPTS),

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::{
-    Bench,
+    Bench, Tenants,
     figure::{Reading, Unit},
     http::Request,
     limits,
@@ -18,11 +18,11 @@ use super::{
 /// One figure: so many connections, of so many tenants, with so many jobs in a request.
 struct Case {
     connections: usize,
-    tenants: usize,
+    tenants: Tenants,
     jobs: usize,
 }
 
-const fn case(connections: usize, tenants: usize, jobs: usize) -> Case {
+const fn case(connections: usize, tenants: Tenants, jobs: usize) -> Case {
     Case {
         connections,
         tenants,
@@ -32,13 +32,13 @@ const fn case(connections: usize, tenants: usize, jobs: usize) -> Case {
 
 /// Batches come last: an API that does not take them is measured without.
 const CASES: [Case; 7] = [
-    case(1, 1, 1),
-    case(64, 1, 1),
-    case(256, 1, 1),
-    case(64, 100, 1),
-    case(1, 1, BATCH),
-    case(16, 1, BATCH),
-    case(64, 1, BATCH),
+    case(1, Tenants::One, 1),
+    case(64, Tenants::One, 1),
+    case(256, Tenants::One, 1),
+    case(64, Tenants::Many, 1),
+    case(1, Tenants::One, BATCH),
+    case(16, Tenants::One, BATCH),
+    case(64, Tenants::One, BATCH),
 ];
 /// Nothing runs, so nothing depends on it.
 const TENANT_LIMIT: u32 = 100;
@@ -48,7 +48,9 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     for case in CASES {
         // On rows and lists as empty as those of the other cases.
         let mut stack = Stack::start(bench).await?;
-        let tenants = stack.tenants(case.tenants, TENANT_LIMIT).await?;
+        let tenants = stack
+            .orderers(bench.count(case.tenants), TENANT_LIMIT)
+            .await?;
         let tally = measure(bench, &stack, &case, &tenants).await?;
         stack.end().await?;
         match tally {
@@ -102,7 +104,7 @@ pub(super) fn rotated(requests: &[Request], clients: usize) -> Vec<Vec<Request>>
 impl Case {
     #[expect(clippy::cast_precision_loss, reason = "a count of jobs in a request")]
     fn readings(&self, bench: &Bench, tally: &Tally) -> Vec<Reading> {
-        let name = self.name();
+        let name = self.name(bench);
         let limit = if self.jobs == 1 {
             limits::COMMITS
         } else {
@@ -125,7 +127,7 @@ impl Case {
         let described = readings.into_iter().map(|reading| {
             reading
                 .with("connections", self.connections)
-                .with("tenants", self.tenants)
+                .with("tenants", bench.count(self.tenants))
                 .with("jobs_per_request", self.jobs)
                 .with("seconds", bench.sizes.load.as_secs_f64())
                 .with("requests", tally.answers)
@@ -133,20 +135,15 @@ impl Case {
         described.collect()
     }
 
-    fn name(&self) -> String {
-        let Self {
-            connections,
-            tenants,
-            jobs,
-        } = self;
-        let connections = match connections {
+    fn name(&self, bench: &Bench) -> String {
+        let connections = match self.connections {
             1 => "1 connection".to_owned(),
             many => format!("{many} connections"),
         };
-        match (tenants, jobs) {
-            (1, 1) => connections,
-            (1, jobs) => format!("batches of {jobs}, {connections}"),
-            (tenants, _) => format!("{connections}, {tenants} tenants"),
+        match (self.tenants, self.jobs) {
+            (Tenants::One, 1) => connections,
+            (Tenants::One, jobs) => format!("batches of {jobs}, {connections}"),
+            (Tenants::Many, _) => format!("{connections}, {}", bench.name(self.tenants)),
         }
     }
 }

@@ -81,7 +81,8 @@ impl Reading {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Figure {
     pub(super) scenario: &'static str,
-    pub(super) figure: String,
+    #[serde(rename = "figure")]
+    pub(super) name: String,
     /// The median of the runs.
     pub(super) value: f64,
     pub(super) unit: Unit,
@@ -122,7 +123,7 @@ pub(super) fn figures_of(
         let median = median(&ascending);
         Figure {
             scenario: scenario.as_str(),
-            figure: reading.figure,
+            name: reading.figure,
             value: median,
             unit: reading.unit,
             settings,

@@ -2,6 +2,7 @@
 //! prefix for each repetition, so that none finds what another left.
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     str::FromStr as _,
     sync::{Mutex, PoisonError},
@@ -47,6 +48,9 @@ pub(super) struct Site {
 
 /// Unity's processes have four pools of ten each; the limits of the machine are taken with 32.
 const MAX_CONNECTIONS: u32 = 300;
+
+/// Of each log that is shown.
+const LOG_LINES: usize = 5;
 
 impl Ground {
     /// Starts what is not given.
@@ -97,6 +101,29 @@ impl Ground {
     /// Where processes keep their settings and logs.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The last lines of the logs of processes that were not stopped in order. They are told once.
+    pub(super) fn take_logs(&self) -> String {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let path = entry.path();
+            if path.extension().is_none_or(|end| end != "log") {
+                continue;
+            }
+            let log = std::fs::read_to_string(&path).unwrap_or_default();
+            let name = entry.file_name();
+            let lines = log.lines().rev().take(LOG_LINES).collect::<Vec<_>>();
+            for line in lines.into_iter().rev() {
+                let _ = writeln!(text, "{}: {line}", name.to_string_lossy());
+            }
+            let _gone_already = std::fs::remove_file(path);
+        }
+        text
     }
 
     /// A database of its own. It goes with [`Ground::clear`], or at the latest with
@@ -187,6 +214,20 @@ impl Ground {
     pub(super) fn server_pids(&self) -> Option<(u32, u32)> {
         let servers = self.private.as_ref()?;
         Some((servers.postgres().pid(), servers.redis().pid()))
+    }
+
+    /// Transactions that were ended in a database since it was made, as far as they have been
+    /// reported: sessions do so once a second.
+    pub(super) async fn transactions(&self, name: &str) -> Result<i64> {
+        let mut connection = self.connect().await?;
+        let count = sqlx::query_scalar!(
+            r#"SELECT xact_commit + xact_rollback AS "ended!" FROM pg_stat_database
+               WHERE datname = $1"#,
+            name
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        Ok(count)
     }
 
     async fn connect(&self) -> Result<PgConnection> {

@@ -2,7 +2,7 @@
 //! so what the client spends is missing from what it measures: a request is bytes made once, and of
 //! an answer only the status and the length are looked at.
 
-use std::{io, net::SocketAddr};
+use std::{fmt::Write as _, io, net::SocketAddr};
 
 use serde_json::Value;
 use tokio::{
@@ -65,7 +65,7 @@ impl Request {
         if !body.is_empty() {
             let length = body.len();
             head.push_str("content-type: application/json\r\n");
-            head.push_str(&format!("content-length: {length}\r\n"));
+            let _ = write!(head, "content-length: {length}\r\n");
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();

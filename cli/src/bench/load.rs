@@ -167,11 +167,6 @@ where
         .map_err(|error| anyhow!("the load ended by itself: {error}"))?
 }
 
-/// The same requests for `clients` clients.
-pub(super) fn alike(request: Request, clients: usize) -> Vec<Vec<Request>> {
-    vec![vec![request]; clients]
-}
-
 /// Deals requests out to at most `clients` clients.
 pub(super) fn deal(requests: Vec<Request>, clients: usize) -> Vec<Vec<Request>> {
     let mut dealt: Vec<Vec<Request>> = vec![Vec::new(); clients.min(requests.len()).max(1)];

@@ -70,6 +70,11 @@ impl Part {
         self.name
     }
 
+    /// Whether users run it too: they bring a cluster of their own.
+    pub(super) fn is_ours(&self) -> bool {
+        self.name != SIMULATOR
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.pid()
     }
@@ -114,9 +119,14 @@ impl Part {
         Ok(())
     }
 
-    /// Asks it to end and waits until it has.
+    /// Asks it to end and waits until it has. Its log goes: only the logs of processes that were in
+    /// the middle of something are of interest.
     pub(super) async fn stop(mut self) -> Result<()> {
-        tokio::task::spawn_blocking(move || self.child.stop(PATIENCE)).await??;
+        tokio::task::spawn_blocking(move || {
+            self.child.stop(PATIENCE)?;
+            std::fs::remove_file(&self.log)
+        })
+        .await??;
         Ok(())
     }
 }

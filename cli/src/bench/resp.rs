@@ -133,10 +133,13 @@ impl Redis {
         Ok(self.info("persistence", "aof_enabled").await? == "1")
     }
 
-    /// Commands that the server has carried out since its start.
-    pub(super) async fn commands(&mut self) -> Result<u64> {
-        let text = self.info("stats", "total_commands_processed").await?;
-        text.parse().context("Redis counts in no number")
+    /// Commands that the server has carried out since its start, those of scripts included, and reads
+    /// from clients, which are round trips.
+    pub(super) async fn counters(&mut self) -> Result<(u64, u64)> {
+        let commands = self.info("stats", "total_commands_processed").await?;
+        let reads = self.info("stats", "total_reads_processed").await?;
+        let number = |text: &str| text.parse().context("Redis counts in no number");
+        Ok((number(&commands)?, number(&reads)?))
     }
 
     async fn info(&mut self, section: &str, field: &str) -> Result<String> {

@@ -64,10 +64,6 @@ impl Outcome {
         }
         Ok(())
     }
-
-    pub(super) fn seconds(&self) -> f64 {
-        seconds(self.last_end - self.first_start)
-    }
 }
 
 /// Looks at the ended probes of a tenant, or of all.
@@ -100,6 +96,38 @@ pub(super) async fn count_ended(owner: &mut PgConnection, tenant: &str) -> Resul
     )
     .fetch_one(owner)
     .await?)
+}
+
+/// How many attempts have ended, of all tenants. Only what has begun is looked at, however much waits.
+pub(super) async fn attempts_ended(owner: &mut PgConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "ended!" FROM job_attempts WHERE finished_at IS NOT NULL"#
+    )
+    .fetch_one(owner)
+    .await?)
+}
+
+/// From the first start of a probe to the end of the one that ended as the `count`-th, in seconds.
+pub(super) async fn seconds_to_end(owner: &mut PgConnection, count: i64) -> Result<f64> {
+    let row = sqlx::query!(
+        r#"SELECT min(started_at) AS first_start, max(finished_at) AS last_end, count(*) AS "jobs!"
+           FROM (SELECT started_at, finished_at FROM jobs
+                 WHERE kind = $1 AND status = 'succeeded' AND attempt = 1
+                 ORDER BY finished_at LIMIT $2) AS ended"#,
+        Probe::NAME,
+        count,
+    )
+    .fetch_one(owner)
+    .await?;
+    if row.jobs < count {
+        bail!(
+            "only {} of {count} jobs succeeded at their first attempt",
+            row.jobs
+        );
+    }
+    let first = row.first_start.context("no job has started")?;
+    let last = row.last_end.context("no job has ended")?;
+    Ok(seconds(last - first))
 }
 
 /// When each ended probe was finished, by the database's clock.

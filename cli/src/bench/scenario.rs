@@ -3,11 +3,15 @@
 use anyhow::Result;
 use clap::{ValueEnum, builder::PossibleValue};
 
-use super::{Bench, drain, enqueue, fairness, figure::Reading, latency, status};
+use super::{
+    Bench, drain, enqueue, fairness, figure::Reading, growth, idle, latency, limits, status,
+};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
+    /// What the machine gives by itself.
+    Limits,
     /// Jobs taken in over HTTP, one by one and in batches.
     Enqueue,
     /// Jobs that wait already, carried out by one worker process.
@@ -18,6 +22,10 @@ pub enum Scenario {
     Fairness,
     /// Looking how a job is doing.
     Status,
+    /// What a stack costs that has nothing to do.
+    Idle,
+    /// Whether a job costs more when more jobs or more tenants wait.
+    Growth,
 }
 
 /// One scenario, or every one of them.
@@ -52,12 +60,15 @@ impl ValueEnum for Choice {
 }
 
 impl Choice {
-    const VARIANTS: [Self; 6] = [
+    const VARIANTS: [Self; 9] = [
+        Self::One(Scenario::Limits),
         Self::One(Scenario::Enqueue),
         Self::One(Scenario::Drain),
         Self::One(Scenario::Latency),
         Self::One(Scenario::Fairness),
         Self::One(Scenario::Status),
+        Self::One(Scenario::Idle),
+        Self::One(Scenario::Growth),
         Self::All,
     ];
 }
@@ -65,22 +76,28 @@ impl Choice {
 impl Scenario {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
+            Self::Limits => "limits",
             Self::Enqueue => "enqueue",
             Self::Drain => "drain",
             Self::Latency => "latency",
             Self::Fairness => "fairness",
             Self::Status => "status",
+            Self::Idle => "idle",
+            Self::Growth => "growth",
         }
     }
 
     /// One repetition.
     pub(super) async fn run(self, bench: &Bench) -> Result<Vec<Reading>> {
         match self {
+            Self::Limits => limits::run(bench).await,
             Self::Enqueue => enqueue::run(bench).await,
             Self::Drain => drain::run(bench).await,
             Self::Latency => latency::run(bench).await,
             Self::Fairness => fairness::run(bench).await,
             Self::Status => status::run(bench).await,
+            Self::Idle => idle::run(bench).await,
+            Self::Growth => growth::run(bench).await,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use toml::Table;
 use unity_shared::{
@@ -79,12 +80,16 @@ impl<'a> Stack<'a> {
         Part::start("worker", &self.config, &arguments, self.ground.folder())
     }
 
+    /// The process of this name.
+    pub(super) fn part(&self, name: &str) -> Result<&Part> {
+        let found = self.parts.iter().find(|part| part.name() == name);
+        found.with_context(|| format!("unity {name} is not running"))
+    }
+
     /// Stops everything and removes the database.
     pub(super) async fn end(self) -> Result<()> {
         self.owner.close().await?;
-        for part in self.parts.into_iter().rev() {
-            part.stop().await?;
-        }
+        try_join_all(self.parts.into_iter().map(Part::stop)).await?;
         self.ground.clear(&self.site.name).await
     }
 }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{
-    Bench,
+    Bench, Tenants,
     enqueue::rotated,
     figure::{Reading, Unit},
     http::{Connection, Request},
@@ -17,16 +17,16 @@ use super::{
 };
 
 const CONNECTIONS: usize = 64;
-const TENANTS: usize = 100;
 const TENANT_LIMIT: u32 = 100;
 const CONCURRENCY: u32 = 10;
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     let mut stack = Stack::start(bench).await?;
-    let questions = ended_jobs(&mut stack).await?;
+    let questions = ended_jobs(&mut stack, bench.count(Tenants::Many)).await?;
     let mut readings = Vec::new();
-    for (name, tenants) in [("1 tenant", 1), ("100 tenants", TENANTS)] {
-        let questions = questions.get(..tenants).unwrap_or_default();
+    for tenants in [Tenants::One, Tenants::Many] {
+        let (name, count) = (bench.name(tenants), bench.count(tenants));
+        let questions = questions.get(..count).unwrap_or_default();
         let load = Load {
             address: stack.api,
             clients: rotated(questions, CONNECTIONS),
@@ -34,7 +34,8 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
         };
         let tally = load.keep_up(bench.sizes.load).await?;
         let three = [
-            Reading::new(name, tally.rate(), Unit::RequestsPerSecond).against(limits::ROUTE),
+            Reading::new(name.clone(), tally.rate(), Unit::RequestsPerSecond)
+                .against(limits::ROUTE),
             Reading::new(
                 format!("{name}, p50"),
                 tally.percentile(0.5),
@@ -49,7 +50,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
         readings.extend(three.into_iter().map(|reading| {
             reading
                 .with("connections", CONNECTIONS)
-                .with("tenants", tenants)
+                .with("tenants", count)
                 .with("seconds", bench.sizes.load.as_secs_f64())
         }));
     }
@@ -58,8 +59,8 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
 }
 
 /// One job for each tenant, ended, as the question how it is doing.
-async fn ended_jobs(stack: &mut Stack<'_>) -> Result<Vec<Request>> {
-    let tenants = stack.tenants(TENANTS, TENANT_LIMIT).await?;
+async fn ended_jobs(stack: &mut Stack<'_>, count: usize) -> Result<Vec<Request>> {
+    let tenants = stack.tenants(count, TENANT_LIMIT).await?;
     let worker = stack.worker(CONCURRENCY)?;
     let mut connection = Connection::open(stack.api).await?;
     let mut questions = Vec::with_capacity(tenants.len());

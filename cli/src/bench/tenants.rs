@@ -26,9 +26,23 @@ const PROVISIONING: u32 = 50;
 const MAX_WAITING: u32 = 1_000_000;
 
 impl Stack<'_> {
-    /// Makes `count` tenants that may run `max_concurrent` jobs each, and has their namespaces
-    /// provisioned, so that nothing else waits when the scenario begins.
+    /// Makes tenants as [`Stack::orderers`] does and has their namespaces provisioned, so that
+    /// nothing else waits when the scenario begins.
     pub(super) async fn tenants(
+        &mut self,
+        count: usize,
+        max_concurrent: u32,
+    ) -> Result<Vec<Tenant>> {
+        let tenants = self.orderers(count, max_concurrent).await?;
+        let worker = self.worker(PROVISIONING)?;
+        rows::until_all_ended(&mut self.owner).await?;
+        worker.stop().await?;
+        Ok(tenants)
+    }
+
+    /// Makes `count` tenants that may run `max_concurrent` jobs each. The job that provisions the
+    /// namespace of each waits.
+    pub(super) async fn orderers(
         &mut self,
         count: usize,
         max_concurrent: u32,
@@ -47,9 +61,6 @@ impl Stack<'_> {
         });
         let tenants: Vec<Tenant> = try_join_all(making).await?.into_iter().flatten().collect();
         self.set_limits(&tenants, max_concurrent).await?;
-        let worker = self.worker(PROVISIONING)?;
-        rows::until_all_ended(&mut self.owner).await?;
-        worker.stop().await?;
         Ok(tenants)
     }
 
