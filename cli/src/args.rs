@@ -174,6 +174,10 @@ pub struct BenchFlags {
     /// Also writes the JSON lines to this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Measures only what has this text in its name, in scenarios of several cases: `enqueue`, `drain`
+    /// and `growth`.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
     /// Jobs at once in the worker that drains.
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub concurrency: u32,

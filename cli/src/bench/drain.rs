@@ -20,6 +20,9 @@ const CASES: [(Tenants, u32); 2] = [(Tenants::One, 1000), (Tenants::Many, 20)];
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     for (tenants, limit) in CASES {
+        if !bench.wants(&bench.name(tenants)) {
+            continue;
+        }
         readings.extend(measure(bench, tenants, limit).await?);
     }
     Ok(readings)

@@ -46,6 +46,9 @@ const TENANT_LIMIT: u32 = 100;
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     for case in CASES {
+        if !bench.wants(&case.name(bench)) {
+            continue;
+        }
         // On rows and lists as empty as those of the other cases.
         let mut stack = Stack::start(bench).await?;
         let tenants = stack

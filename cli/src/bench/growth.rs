@@ -61,6 +61,9 @@ async fn measure(
     next: usize,
     name: &str,
 ) -> Result<Vec<Reading>> {
+    if !bench.wants(name) {
+        return Ok(Vec::new());
+    }
     say(&format!("growth: {name}"));
     let mut stack = Stack::start(bench).await?;
     let tenants = stack.tenants(1, TENANT_LIMIT).await?;
@@ -68,15 +71,10 @@ async fn measure(
     backlog::write(&mut stack.owner, backlog).await?;
     let refill = refill(&stack, backlog.jobs).await?;
 
+    let before = rows::attempts_ended(&mut stack.owner).await?;
     let worker = stack.worker(bench.concurrency)?;
-    let begun = Instant::now();
     let wanted = i64::try_from(next)?;
-    while rows::attempts_ended(&mut stack.owner).await? < wanted {
-        if begun.elapsed() > PATIENCE {
-            bail!("{next} jobs do not end within {PATIENCE:?}");
-        }
-        tokio::time::sleep(rows::POLL).await;
-    }
+    rows::until_attempts_ended(&mut stack.owner, before + wanted).await?;
     // What is left of the backlog goes with the database.
     drop(worker);
     let seconds = rows::seconds_to_end(&mut stack.owner, wanted).await?;

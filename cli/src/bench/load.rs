@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use tokio::task::JoinSet;
 
 use super::http::{Connection, HttpError, Request};
@@ -23,9 +23,9 @@ pub(super) struct Load {
 
 /// What came back.
 pub(super) struct Tally {
-    /// Answers inside the measured time.
+    /// Answers that came in the measured time.
     pub(super) answers: usize,
-    /// The measured time: to the last answer to a request that began in it.
+    /// The measured time.
     pub(super) time: Duration,
     /// Of each answer, in ascending order.
     times: Vec<Duration>,
@@ -71,7 +71,8 @@ impl Load {
         while let Some(ended) = running.join_next().await {
             times.extend(ended.context("a client of the load panicked")??);
         }
-        let time = begin.elapsed();
+        let time = time.unwrap_or_else(|| begin.elapsed());
+        ensure!(!times.is_empty(), "no answer came within {time:?}");
         times.sort_unstable();
         Ok(Tally {
             answers: times.len(),
@@ -91,12 +92,13 @@ async fn ask_until(
     let mut times = Vec::new();
     for request in requests.iter().cycle() {
         let asked = Instant::now();
-        if asked >= end {
+        connection.ask(request).await?.expect(expected)?;
+        let answered = Instant::now();
+        if answered >= end {
             break;
         }
-        connection.ask(request).await?.expect(expected)?;
-        if asked >= begin {
-            times.push(asked.elapsed());
+        if answered >= begin {
+            times.push(answered - asked);
         }
     }
     Ok(times)

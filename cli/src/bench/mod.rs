@@ -58,6 +58,8 @@ pub(crate) struct Bench {
     concurrency: u32,
     /// Whether `growth` goes on to a million waiting jobs.
     full: bool,
+    /// Text that a case's name holds if it is to be measured.
+    only: Option<String>,
 }
 
 /// How much is measured. The figures in the documents are taken at the defaults.
@@ -78,6 +80,10 @@ enum Tenants {
 }
 
 impl Bench {
+    fn wants(&self, case: &str) -> bool {
+        self.only.as_ref().is_none_or(|text| case.contains(text))
+    }
+
     fn count(&self, tenants: Tenants) -> usize {
         match tenants {
             Tenants::One => 1,
@@ -105,6 +111,7 @@ pub async fn run(flags: &BenchFlags, shutdown: CancellationToken) -> Result<()> 
         },
         concurrency: flags.concurrency,
         full: flags.full,
+        only: flags.only.clone(),
     };
     let outcome = tokio::select! {
         outcome = measure(&bench, flags) => outcome,

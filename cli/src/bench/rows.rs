@@ -107,6 +107,21 @@ pub(super) async fn attempts_ended(owner: &mut PgConnection) -> Result<i64> {
     .await?)
 }
 
+/// Waits until so many attempts have ended.
+pub(super) async fn until_attempts_ended(owner: &mut PgConnection, wanted: i64) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let ended = attempts_ended(owner).await?;
+        if ended >= wanted {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            bail!("{ended} of {wanted} attempts have ended after {PATIENCE:?}");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// From the first start of a probe to the end of the one that ended as the `count`-th, in seconds.
 pub(super) async fn seconds_to_end(owner: &mut PgConnection, count: i64) -> Result<f64> {
     let row = sqlx::query!(

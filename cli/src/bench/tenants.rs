@@ -84,7 +84,9 @@ impl Stack<'_> {
             if answer.status == 404 {
                 return self.write_limits(max_concurrent).await;
             }
-            answer.expect(200)?;
+            if !(200..300).contains(&answer.status) {
+                answer.expect(200)?;
+            }
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<()> {
             keys::run(settings, command)
         }),
         Command::Config => config::run(&global.settings(&())?),
-        Command::Bench(flags) => with_runtime(&global.settings(&())?, |_| bench::run(flags)),
+        Command::Bench(flags) => bench::run(&global, &flags),
         Command::Simulator(flags) => {
             with_runtime(&global.settings(&())?, |_| simulator::run(flags))
         }

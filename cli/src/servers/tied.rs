@@ -70,3 +70,33 @@ impl Drop for TiedChild {
         let _reaped = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    fn sleeper() -> TiedChild {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        TiedChild::spawn(command).unwrap()
+    }
+
+    #[test]
+    fn a_child_ends_politely_when_it_is_stopped() {
+        let mut child = sleeper();
+        assert!(child.exit_status().unwrap().is_none());
+        child.stop(Duration::from_secs(20)).unwrap();
+        assert_eq!(child.exit_status().unwrap().unwrap().signal(), Some(15));
+    }
+
+    #[test]
+    fn a_child_is_gone_when_it_is_dropped() {
+        let child = sleeper();
+        let pid = Pid::from_raw(i32::try_from(child.pid()).unwrap());
+        assert!(kill(pid, None).is_ok());
+        drop(child);
+        assert!(kill(pid, None).is_err());
+    }
+}
