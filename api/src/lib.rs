@@ -9,6 +9,7 @@ mod auth;
 mod enqueue;
 mod error;
 mod extract;
+mod floor;
 mod look_up;
 mod middleware;
 mod news;
@@ -24,6 +25,7 @@ mod state;
 mod streams;
 mod violations;
 
+pub use floor::bare_route;
 pub use openapi::openapi;
 pub use router::router;
 pub use serve::{ServeError, serve};

@@ -1,5 +1,6 @@
 //! What a user does, from the call to its effect.
 
+mod bench;
 mod dev_command;
 mod drain;
 mod events;

@@ -394,7 +394,9 @@ async fn every_operations_answer_is_what_its_schema_says() {
     );
     conforms(
         "create_batch",
-        &caller.post("/api/v1/jobs:batch", &json!({ "jobs": [] })).await,
+        &caller
+            .post("/api/v1/jobs:batch", &json!({ "jobs": [] }))
+            .await,
     );
     let path = format!("/api/v1/jobs/{}", job.text_of("id"));
     stack.ended(&caller, &job.text_of("id")).await;

@@ -6,15 +6,15 @@
 mod access;
 mod authenticate;
 mod caller;
-mod key_owners;
 mod credentials;
+mod key_owners;
 mod routes;
 
 pub use access::Access;
 pub use authenticate::why_refused;
 pub use caller::{Caller, TenantCaller};
-pub use key_owners::KeyOwners;
 pub use credentials::Credentials;
+pub use key_owners::KeyOwners;
 #[cfg(test)]
 pub use routes::ACCESS_EXTENSION;
 pub use routes::{Routes, SECURITY_SCHEME};

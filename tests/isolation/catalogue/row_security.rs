@@ -19,8 +19,7 @@ const OF_THE_PLATFORM: &[&str] = &[
 /// Tables whose `tenant_id` may be NULL. This list may only shrink.
 const WITHOUT_TENANT_ALLOWED: &[&str] = &[
     // A system administrator's key belongs to no tenant; no tenant sees such a row.
-    "api_keys",
-    // A switch over a kind concerns every tenant.
+    "api_keys", // A switch over a kind concerns every tenant.
     "switches",
 ];
 

@@ -6,8 +6,8 @@ use unity_shared::{
     tenancy::{ApiKey, Role},
 };
 
-use crate::harness::eventually;
 use super::{JOBS, Quiet, Refusal, TENANTS, Who, probe, tenant};
+use crate::harness::eventually;
 
 /// A key with its last character changed, so that only the checksum is wrong.
 fn with_wrong_checksum(key: &str) -> String {
