@@ -117,23 +117,22 @@ impl Waiting {
     }
 
     fn wake(&self, message: &str) {
-        if self.lock().is_empty() {
+        let senders = self.lock();
+        if senders.is_empty() {
             return;
         }
-        let Some(Told { tenant, job }) = Told::read(message) else {
-            return;
-        };
-        self.wake_one(&Subject::Job(job));
-        match tenant {
-            Some(tenant) => self.wake_one(&Subject::Tenant(tenant)),
-            // It may be anybody's.
-            None => self.wake_where(|subject| matches!(subject, Subject::Tenant(_))),
+        let mut some_tenant = false;
+        for Told { tenant, job } in Told::read(message) {
+            let subjects = [Some(Subject::Job(job)), tenant.map(Subject::Tenant)];
+            // Where the tenant is not known, it may be any.
+            some_tenant |= subjects.iter().any(Option::is_none);
+            for sender in subjects.iter().flatten().filter_map(|of| senders.get(of)) {
+                sender.send_replace(());
+            }
         }
-    }
-
-    fn wake_one(&self, subject: &Subject) {
-        if let Some(sender) = self.lock().get(subject) {
-            sender.send_replace(());
+        drop(senders);
+        if some_tenant {
+            self.wake_where(|subject| matches!(subject, Subject::Tenant(_)));
         }
     }
 
@@ -177,6 +176,7 @@ mod tests {
             // The gate does not know any more whose it is.
             (format!("\t{mine}"), (true, true)),
             ("garbage".to_owned(), (false, false)),
+            (format!("bravo\t{other}\nacme\t{mine}"), (true, true)),
         ] {
             waiting.wake(&message);
             assert_eq!(of_both(), woken, "{message:?}");

@@ -6,7 +6,7 @@
 use super::{Gate, GateError};
 use crate::ids::{JobId, TenantId};
 
-/// A message: there is news of a job.
+/// A line of a message: there is news of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// Whose job it is; absent where the gate did not know the job any more.
@@ -16,10 +16,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// Reads a message; absent = it is not one of ours.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        let (tenant, job) = text.split_once('\t')?;
+    /// Reads a message, `tenant \t job` on each line. What is not ours is passed over.
+    pub fn read(message: &str) -> impl Iterator<Item = Self> {
+        message.lines().filter_map(Self::read_line)
+    }
+
+    fn read_line(line: &str) -> Option<Self> {
+        let (tenant, job) = line.split_once('\t')?;
         let tenant = match tenant {
             "" => None,
             known => Some(TenantId::parse(known).ok()?),
@@ -36,14 +39,13 @@ impl Gate {
         if jobs.is_empty() {
             return Ok(());
         }
-        let channel = self.news_channel();
-        let mut messages = redis::pipe();
-        for (tenant, job) in jobs {
-            messages
-                .publish(&channel, format!("{tenant}\t{job}"))
-                .ignore();
-        }
-        messages
+        let lines: Vec<String> = jobs
+            .iter()
+            .map(|(tenant, job)| format!("{tenant}\t{job}"))
+            .collect();
+        redis::cmd("PUBLISH")
+            .arg(self.news_channel())
+            .arg(lines.join("\n"))
             .exec_async(&mut self.connection())
             .await
             .map_err(|source| GateError::Call {
@@ -58,15 +60,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_names_the_job_and_where_it_is_known_the_tenant() {
+    fn a_message_names_jobs_and_where_it_is_known_the_tenant() {
         let job = JobId::new();
         let tenant = Some(TenantId::parse("acme").unwrap());
-        let known = format!("acme\t{job}");
-        assert_eq!(Told::read(&known), Some(Told { tenant, job }));
-        let unknown = format!("\t{job}");
-        assert_eq!(Told::read(&unknown), Some(Told { tenant: None, job }));
-        for garbage in ["", "acme", "acme\tx", "acme\t", "Acme\tx"] {
-            assert_eq!(Told::read(garbage), None, "{garbage:?}");
-        }
+        let message = format!("acme\t{job}\ngarbage\n\t{job}\nAcme\t{job}\nacme\tx\n\n");
+        let read: Vec<Told> = Told::read(&message).collect();
+        assert_eq!(read, [Told { tenant, job }, Told { tenant: None, job }]);
+        assert_eq!(Told::read("").count(), 0);
     }
 }
