@@ -13,6 +13,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use unity_shared::{
     db::DbError,
     jobs::JobStatus,
+    queue::GateError,
     telemetry::chain,
     tenancy::{PasswordError, Role},
 };
@@ -130,6 +131,9 @@ pub enum ApiError {
     /// A statement failed.
     #[error("the database could not do its part")]
     Database(#[source] Arc<DbError>),
+    /// Redis did not do its part, and there is no answer without it.
+    #[error("the queue could not do its part")]
+    Gate(#[source] GateError),
     /// A password could not be hashed.
     #[error("the first password could not be made")]
     Password(#[source] PasswordError),
@@ -148,6 +152,7 @@ const UNAVAILABLE: &str = "a part that the server depends on does not answer; tr
 
 impl ApiError {
     /// Status, stable code and title.
+    #[expect(clippy::too_many_lines, reason = "a table: one entry for each variant")]
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Unauthenticated => (
@@ -226,6 +231,11 @@ impl ApiError {
                 "timeout",
                 "Not answered in time",
             ),
+            Self::Gate(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Temporarily unavailable",
+            ),
             Self::Database(error) if error.retryable() => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
@@ -242,6 +252,7 @@ impl ApiError {
     /// What the caller reads: our own words, never an inner error's.
     fn detail(&self) -> String {
         match self {
+            Self::Gate(_) => UNAVAILABLE.to_owned(),
             Self::Database(error) if error.retryable() => UNAVAILABLE.to_owned(),
             Self::Database(_) | Self::Password(_) | Self::Defect(_) => INTERNAL.to_owned(),
             Self::Unauthenticated
@@ -305,6 +316,7 @@ impl ApiError {
             | Self::TooManyStreams
             | Self::Timeout
             | Self::Database(_)
+            | Self::Gate(_)
             | Self::Password(_)
             | Self::Defect(_) => Vec::new(),
         }
@@ -314,6 +326,12 @@ impl ApiError {
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<GateError> for ApiError {
+    fn from(error: GateError) -> Self {
+        Self::Gate(error)
     }
 }
 
@@ -344,12 +362,17 @@ impl IntoResponse for ApiError {
             Self::QuotaExceeded { name, limit, used } => Some(QuotaUse { name, limit, used }),
             _ => None,
         };
+        let job_status = match self {
+            Self::JobState { status, .. } => Some(status),
+            _ => None,
+        };
         let problem = Problem {
             code: code.into(),
             title,
             detail: self.detail(),
             errors: self.errors(),
             quota,
+            job_status,
         };
         let mut response = status.into_response();
         if let Some((name, value)) = extra_header(status) {
@@ -376,6 +399,7 @@ mod tests {
                 detail: String::new(),
                 errors: Vec::new(),
                 quota: None,
+                job_status: None,
             });
         (response.status(), problem, response)
     }

@@ -10,7 +10,7 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Serialize;
-use unity_shared::ids::RequestId;
+use unity_shared::{ids::RequestId, jobs::JobStatus};
 
 /// The media type of a problem.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -28,6 +28,8 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// The quota that is used up, if that is the trouble.
     pub quota: Option<QuotaUse>,
+    /// The state that the job is in, if that is the trouble.
+    pub job_status: Option<JobStatus>,
 }
 
 /// A quota that is used up.
@@ -80,6 +82,9 @@ pub struct ProblemBody<'a> {
     /// The quota that is used up; absent if that is not the trouble.
     #[serde(skip_serializing_if = "Option::is_none")]
     quota: Option<QuotaUse>,
+    /// The state that the job is in; absent if that is not the trouble.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_status: Option<JobStatus>,
 }
 
 impl Problem {
@@ -100,6 +105,7 @@ impl Problem {
             request_id,
             errors: &self.errors,
             quota: self.quota,
+            job_status: self.job_status,
         };
         // Texts and numbers only: it cannot fail, and an empty body is a lesser evil than a panic.
         let bytes = serde_json::to_vec(&body).unwrap_or_default();

@@ -11,6 +11,7 @@ use unity_shared::{
 };
 
 use crate::bench::Choice;
+use crate::client::{JobsArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs};
 
 /// Multi-tenant control plane for Kubernetes on a job queue.
 #[derive(Debug, Parser)]
@@ -51,6 +52,18 @@ pub enum Command {
     Scheduler(OpsFlags),
     /// Brings the database's schema up to this version.
     Migrate(MigrateFlags),
+    /// Jobs, over the API.
+    Jobs(JobsArgs),
+    /// Tenants and their limits, over the API.
+    Tenants(TenantsArgs),
+    /// Worker pools, over the API.
+    Pools(PoolsArgs),
+    /// Worker processes, over the API.
+    Workers(WorkersArgs),
+    /// Queues: what waits and runs, and whether Redis and the rows agree.
+    Queues(QueuesArgs),
+    /// Switches that stop part of the traffic, over the API.
+    Switches(SwitchesArgs),
     /// API keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -87,10 +100,18 @@ pub struct ApiFlags {
 /// Flags of `unity worker`.
 #[derive(Debug, Clone, Default, Serialize, clap::Args)]
 pub struct WorkerFlags {
-    /// The pool that this worker belongs to; it consumes the queue of that name.
+    /// The pool that this worker belongs to: the name under which operators set it.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// The queue that it consumes; without it the one of its pool's name, else `default`.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// The kinds of jobs that it takes, separated by commas; without it every kind of its queue.
+    #[arg(long, value_name = "KIND,KIND")]
+    #[serde(skip_serializing_if = "Option::is_none", rename = "worker_kinds")]
+    pub kinds: Option<String>,
     /// Jobs at once.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod bench;
+pub mod client;
 pub mod commands;
 pub mod dev;
 pub mod process;

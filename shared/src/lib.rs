@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod events;
+pub mod fleet;
 pub mod ids;
 pub mod jobs;
 pub mod queue;

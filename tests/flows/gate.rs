@@ -26,7 +26,7 @@ async fn set_limit(stack: &Stack, tenant: &str, max_concurrent: u32) {
 }
 
 /// Most attempts of the tenant's probes that overlapped, from the record.
-async fn most_at_once(stack: &Stack, tenant: &str) -> i64 {
+pub(super) async fn most_at_once(stack: &Stack, tenant: &str) -> i64 {
     sqlx::query_scalar(
         "WITH probes AS (SELECT started_at, finished_at FROM job_attempts WHERE tenant_id = $1
                          UNION ALL SELECT attempt_started_at, finished_at FROM jobs

@@ -16,7 +16,7 @@ use unity_shared::{
     queue::{Gate, GateSettings, ShardId},
     tenancy::{ApiKey, Role, insert_api_key},
 };
-use unity_worker::{Worker, WorkerOptions, WorkerServices};
+use unity_worker::{Assignment, Worker, WorkerOptions, WorkerServices};
 
 use super::{Caller, Cluster, servers};
 
@@ -142,6 +142,17 @@ impl Stack {
 
     /// Starts a worker that runs until `shutdown`.
     pub async fn start_worker(&mut self, shutdown: CancellationToken) -> WorkerId {
+        self.start_worker_of("default", &[], shutdown).await
+    }
+
+    /// Starts a worker of this pool that takes these kinds; all of its queue's if none is named.
+    pub async fn start_worker_of(
+        &mut self,
+        pool: &str,
+        kinds: &[&str],
+        shutdown: CancellationToken,
+    ) -> WorkerId {
+        let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
         let services = WorkerServices {
             database: self.database.clone(),
             gate: self.gate.clone(),
@@ -149,7 +160,8 @@ impl Stack {
             clock: self.clock.clone(),
         };
         let options = WorkerOptions {
-            pool: "default".to_owned(),
+            pool: pool.to_owned(),
+            assignment: Assignment::of(pool, None, &kinds).unwrap(),
             host: "test".to_owned(),
             concurrency: self.options.concurrency,
             lease: self.options.lease,

@@ -88,7 +88,7 @@ async fn another_tenants_job_is_answered_as_one_that_does_not_exist() {
     ];
     for role in EVERY_TENANT_ROLE {
         let alpha = stack.caller_with_role("alpha", role).await;
-        for rest in ["", "/attempts", "/events", "?wait=0", "?wait=30"] {
+        for rest in ["", "/attempts", "/events", "/why", "?wait=0", "?wait=30"] {
             let paths: Vec<String> = ids
                 .iter()
                 .map(|id| format!("/api/v1/jobs/{id}{rest}"))
@@ -146,6 +146,73 @@ async fn another_tenant_is_answered_as_one_that_does_not_exist() {
         all_alike(&alpha, &paths, 404, "not_found").await;
         let own = alpha.get("/api/v1/tenants/alpha").await.expect(200);
         assert_eq!(own.json["tenant_id"], "alpha");
+    }
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenants_job_can_be_neither_cancelled_nor_tried_again() {
+    let stack = still_stack().await;
+    stack.create_tenant("alpha").await;
+    let bravo = stack.create_tenant("bravo").await;
+    let theirs = stack.probe(&bravo, json!({})).await;
+    let nobodys = uuid::Uuid::now_v7().to_string();
+    for role in [Role::TenantMember, Role::TenantAdmin] {
+        let alpha = stack.caller_with_role("alpha", role).await;
+        for action in ["cancel", "retry"] {
+            let mut faces = BTreeSet::new();
+            for id in [&theirs, &nobodys] {
+                let path = format!("/api/v1/jobs/{id}/{action}");
+                let answer = alpha.post(&path, &json!({})).await;
+                faces.insert(faceless(&answer.problem(404, "not_found")));
+            }
+            assert_eq!(faces.len(), 1, "{faces:#?}");
+            let order = json!({ "filter": { "ids": [theirs, nobodys] } });
+            let done = alpha.post(&format!("/api/v1/jobs:{action}"), &order).await;
+            assert_eq!(done.expect(202).json, json!({ "count": 0, "more": false }));
+        }
+        let order = json!({ "filter": { "created_after": "2000-01-01T00:00:00Z" } });
+        alpha.post("/api/v1/jobs:cancel", &order).await.expect(202);
+    }
+    let job = bravo
+        .get(&format!("/api/v1/jobs/{theirs}"))
+        .await
+        .expect(200);
+    assert_eq!(job.json["status"], "queued");
+    assert!(job.json["cancellation"].is_null());
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_of_another_tenant_is_seen_by_nobody_but_operators() {
+    let stack = still_stack().await;
+    let alpha = stack.create_tenant("alpha").await;
+    let bravo = stack.create_tenant("bravo").await;
+    let order = json!({
+        "scope": { "tenant": "bravo" }, "action": "pause", "reason": "canary of bravo",
+        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
+    });
+    let switch = stack
+        .admin
+        .post("/api/v1/switches", &order)
+        .await
+        .expect(201);
+    for (caller, concerned) in [(&alpha, false), (&bravo, true)] {
+        let job = stack.probe(caller, json!({})).await;
+        let why = caller
+            .get(&format!("/api/v1/jobs/{job}/why"))
+            .await
+            .expect(200);
+        assert_eq!(
+            why.text.contains("canary of bravo"),
+            concerned,
+            "{}",
+            why.text
+        );
+        for path in ["/api/v1/switches", switch.header("location")] {
+            let refused = caller.get(path).await.problem(403, "role.insufficient");
+            assert!(!refused.text.contains("canary"), "{}", refused.text);
+        }
     }
     stack.stop().await;
 }

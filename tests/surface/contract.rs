@@ -417,6 +417,8 @@ async fn every_operations_answer_is_what_its_schema_says() {
     conforms("list_jobs", &caller.get("/api/v1/jobs").await);
     conforms("list_jobs", &caller.without_key().get("/api/v1/jobs").await);
     conforms("list_job_kinds", &caller.get("/api/v1/job-kinds").await);
+    show_control_of_jobs(&stack, &caller, &mut conforms).await;
+    show_operations(&stack, &mut conforms).await;
     let all: BTreeSet<String> = operations(&stack)
         .await
         .into_iter()
@@ -424,4 +426,74 @@ async fn every_operations_answer_is_what_its_schema_says() {
         .collect();
     assert_eq!(shown, all, "an operation without an answer to look at");
     stack.finish().await;
+}
+
+async fn show_control_of_jobs(
+    stack: &Stack,
+    caller: &Caller,
+    conforms: &mut impl FnMut(&str, &Answer),
+) {
+    let kept = json!({ "kind": "probe", "payload": {}, "delay_seconds": 3600 });
+    let batch = json!({ "jobs": [kept, kept] });
+    let batch = caller.post("/api/v1/jobs:batch", &batch).await.expect(202);
+    conforms("create_batch", &batch);
+    let id = batch.json["items"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/jobs/{id}");
+    conforms("why_job", &caller.get(&format!("{path}/why")).await);
+    let nothing = json!({});
+    for _ in 0..2 {
+        let cancelled = caller.post(&format!("{path}/cancel"), &nothing).await;
+        conforms("cancel_job", &cancelled);
+        conforms("why_job", &caller.get(&format!("{path}/why")).await);
+    }
+    let retried = caller.post(&format!("{path}/retry"), &nothing).await;
+    conforms("retry_job", &retried.expect(202));
+    stack.ended(caller, &id).await;
+    let refused = caller.post(&format!("{path}/retry"), &nothing).await;
+    conforms("retry_job", &refused.problem(409, "job.state"));
+    let filter = json!({ "filter": { "kind": "probe" } });
+    for (operation, path) in [
+        ("cancel_jobs", "/api/v1/jobs:cancel"),
+        ("retry_jobs", "/api/v1/jobs:retry"),
+        ("cancel_jobs", "/api/v1/jobs:cancel"),
+    ] {
+        conforms(operation, &caller.post(path, &filter).await.expect(202));
+    }
+}
+
+async fn show_operations(stack: &Stack, conforms: &mut impl FnMut(&str, &Answer)) {
+    let admin = &stack.admin;
+    let limits = "/api/v1/tenants/schema/job-limits";
+    conforms("get_job_limits", &admin.get(limits).await.expect(200));
+    let order = json!({ "max_concurrent": 3, "per_kind": { "probe": 2 } });
+    conforms(
+        "put_job_limits",
+        &admin.put(limits, &order).await.expect(200),
+    );
+    let order = json!({
+        "scope": { "kind": "probe" }, "action": "drain", "reason": "shown",
+        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
+    });
+    let switch = admin.post("/api/v1/switches", &order).await.expect(201);
+    conforms("create_switch", &switch);
+    conforms("list_switches", &admin.get("/api/v1/switches").await);
+    let path = switch.header("location").to_owned();
+    conforms("get_switch", &admin.get(&path).await.expect(200));
+    for _ in 0..2 {
+        let ended = admin.send(Method::DELETE, &path, &[], None).await;
+        conforms("end_switch", &ended);
+    }
+    conforms(
+        "list_queues",
+        &admin.get("/api/v1/queues").await.expect(200),
+    );
+    conforms(
+        "list_workers",
+        &admin.get("/api/v1/workers").await.expect(200),
+    );
+    let pools = admin.get("/api/v1/worker-pools").await.expect(200);
+    conforms("list_worker_pools", &pools);
+    let patch = json!({ "concurrency": null });
+    let pool = admin.patch("/api/v1/worker-pools/default", &patch).await;
+    conforms("change_worker_pool", &pool.expect(200));
 }

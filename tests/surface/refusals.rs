@@ -3,7 +3,9 @@
 
 mod addresses;
 mod bodies;
+mod control;
 mod credentials;
+mod operators;
 mod values;
 
 use reqwest::Method;
@@ -128,7 +130,9 @@ impl Quiet {
             "SELECT ARRAY[(SELECT count(*) FROM tenants), (SELECT count(*) FROM jobs),
                           (SELECT count(*) FROM users), (SELECT count(*) FROM memberships),
                           (SELECT count(*) FROM api_keys), (SELECT count(*) FROM idempotency_keys),
-                          (SELECT count(*) FROM events), (SELECT count(*) FROM event_counters)]",
+                          (SELECT count(*) FROM events), (SELECT count(*) FROM event_counters),
+                          (SELECT count(*) FROM switches), (SELECT count(*) FROM worker_pools),
+                          (SELECT sum(version)::bigint FROM tenants)]",
         )
         .fetch_one(&mut self.owner)
         .await
@@ -271,7 +275,7 @@ async fn an_accepted_request_is_seen_by_the_comparison_of_rows() {
         .map(|(now, then)| now - then)
         .collect();
     // Tenants, jobs (the probe and the provisioning), users, memberships, keys, kept answers, events,
-    // counters.
-    assert_eq!(grown, [1, 2, 1, 1, 1, 2, 0, 1]);
+    // counters, switches, pools, versions of tenants.
+    assert_eq!(grown, [1, 2, 1, 1, 1, 2, 0, 1, 0, 0, 1]);
     quiet.stop().await;
 }

@@ -140,16 +140,4 @@ impl Registry {
     pub fn find(&self, kind: &str) -> Option<&Registered> {
         self.handlers.get(kind)
     }
-
-    /// The kinds of one queue, sorted: what this process claims from it.
-    #[must_use]
-    pub fn kinds_of(&self, queue: &str) -> Vec<&'static str> {
-        let of_queue = self
-            .handlers
-            .values()
-            .filter(|registered| registered.spec.queue == queue);
-        let mut kinds: Vec<&str> = of_queue.map(|registered| registered.spec.name).collect();
-        kinds.sort_unstable();
-        kinds
-    }
 }

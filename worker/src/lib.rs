@@ -7,4 +7,6 @@ pub mod handler;
 pub mod jobs;
 mod runtime;
 
-pub use runtime::{Worker, WorkerError, WorkerOptions, WorkerServices};
+pub use runtime::{
+    Assignment, AssignmentError, Worker, WorkerError, WorkerOptions, WorkerServices,
+};

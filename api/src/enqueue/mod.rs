@@ -9,7 +9,7 @@ mod tell_gate;
 mod waiting_cap;
 
 pub use group_commit::{GroupCommit, start_group_commit};
-pub use tell_gate::{announce_limits, tell_gate};
+pub use tell_gate::{announce_limits, tell_gate, try_briefly};
 pub use waiting_cap::WaitingCaps;
 
 use unity_shared::{
@@ -30,6 +30,29 @@ pub async fn why_not_written(state: &ApiState, tenant: &TenantId, job: &NewJob) 
     look.await.unwrap_or_else(ApiError::from)
 }
 
+/// The refusal of jobs of these kinds, if a switch takes one of them not in.
+pub async fn why_drained(
+    state: &ApiState,
+    tx: &mut TenantTx,
+    kinds: impl IntoIterator<Item = &str> + Clone,
+) -> Result<Option<ApiError>, ApiError> {
+    let drained = list_own_switches(tx, state.clock().now())
+        .await?
+        .into_iter()
+        .filter(|switch| match switch.action {
+            SwitchAction::Drain => true,
+            SwitchAction::Pause => false,
+        })
+        .find(|switch| match &switch.scope.kind {
+            Some(drained) => kinds.clone().into_iter().any(|kind| kind == drained),
+            None => true,
+        });
+    Ok(drained.map(|switch| ApiError::Drained {
+        reason: switch.reason,
+        until: switch.expires_at,
+    }))
+}
+
 /// The same within a transaction.
 pub async fn explain(
     state: &ApiState,
@@ -41,25 +64,9 @@ pub async fn explain(
     if let Some((code, state)) = status.and_then(why_refused) {
         return Ok(ApiError::TenantInactive { code, state });
     }
-    let drained = list_own_switches(tx, state.clock().now())
-        .await?
-        .into_iter()
-        .filter(|switch| match switch.action {
-            SwitchAction::Drain => true,
-            SwitchAction::Pause => false,
-        })
-        .find(|switch| {
-            switch
-                .scope
-                .kind
-                .as_deref()
-                .is_none_or(|kind| kind == job.kind_name())
-        });
+    let drained = why_drained(state, tx, [job.kind_name()]).await?;
     Ok(match (status, drained) {
-        (_, Some(switch)) => ApiError::Drained {
-            reason: switch.reason,
-            until: switch.expires_at,
-        },
+        (_, Some(drained)) => drained,
         (None, None) => ApiError::Unauthenticated,
         (Some(TenantStatus::Active), None) => {
             // What stood in the way is gone again.

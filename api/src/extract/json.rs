@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, Method, header},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S>
     type Rejection = ApiError;
 
     async fn from_request(req: Request, _: &S) -> Result<Self, ApiError> {
-        if !is_json(req.headers()) {
+        if !is_json(req.headers(), req.method()) {
             return Err(ApiError::ContentType);
         }
         if stated_length(req.headers()).is_some_and(|length| length > LIMIT) {
@@ -57,8 +57,9 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     }
 }
 
-/// `application/json`, with no parameter or with `charset=utf-8` (RFC 8259 knows no other).
-fn is_json(headers: &HeaderMap) -> bool {
+/// `application/json`, with no parameter or with `charset=utf-8` (RFC 8259 knows no other); for a PATCH
+/// also the media type of RFC 7396.
+fn is_json(headers: &HeaderMap, method: &Method) -> bool {
     let Some(Ok(value)) = headers
         .get(header::CONTENT_TYPE)
         .map(|value| value.to_str())
@@ -66,9 +67,11 @@ fn is_json(headers: &HeaderMap) -> bool {
         return false;
     };
     let mut parts = value.split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let is_json = parts.next().is_some_and(|kind| {
+        kind.eq_ignore_ascii_case("application/json")
+            || (*method == Method::PATCH
+                && kind.eq_ignore_ascii_case("application/merge-patch+json"))
+    });
     is_json
         && parts.all(|parameter| match parameter.split_once('=') {
             Some((name, charset)) if name.eq_ignore_ascii_case("charset") => {
@@ -212,7 +215,7 @@ mod tests {
         let judge = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
-            is_json(&headers)
+            is_json(&headers, &Method::POST)
         };
         for good in [
             "application/json",
@@ -229,6 +232,6 @@ mod tests {
         ] {
             assert!(!judge(bad), "{bad}");
         }
-        assert!(!is_json(&HeaderMap::new()));
+        assert!(!is_json(&HeaderMap::new(), &Method::POST));
     }
 }

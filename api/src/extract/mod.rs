@@ -2,10 +2,12 @@
 
 mod idempotency;
 mod json;
+mod no_body;
 mod path;
 mod query;
 
 pub use idempotency::{Idempotency, IdempotentRequest};
 pub use json::JsonBody;
-pub use path::PathId;
+pub use no_body::NoBody;
+pub use path::{PathId, PoolName};
 pub use query::{NoParameters, QueryParameters};

@@ -6,7 +6,10 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
-use unity_shared::ids::{JobId, TenantId};
+use unity_shared::{
+    fleet::is_pool_name,
+    ids::{JobId, SwitchId, TenantId},
+};
 
 use crate::error::ApiError;
 
@@ -23,10 +26,30 @@ pub trait PathSegment: Sized {
 
 impl PathSegment for JobId {
     fn read(text: &str) -> Option<Self> {
-        // The parser also takes braces, `urn:uuid:` and no hyphens; one job has one address.
-        let id = Self::from_str(text).ok()?;
-        id.to_string().eq_ignore_ascii_case(text).then_some(id)
+        canonical(text)
     }
+}
+
+impl PathSegment for SwitchId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+/// The name of a worker pool.
+#[derive(Debug)]
+pub struct PoolName(pub String);
+
+impl PathSegment for PoolName {
+    fn read(text: &str) -> Option<Self> {
+        is_pool_name(text).then(|| Self(text.to_owned()))
+    }
+}
+
+/// The parser also takes braces, `urn:uuid:` and no hyphens; one thing has one address.
+fn canonical<T: FromStr + ToString>(text: &str) -> Option<T> {
+    let id = T::from_str(text).ok()?;
+    id.to_string().eq_ignore_ascii_case(text).then_some(id)
 }
 
 impl PathSegment for TenantId {

@@ -4,7 +4,11 @@ mod events;
 mod job_kinds;
 mod jobs;
 mod page;
+mod queues;
+mod switches;
 mod tenants;
+mod worker_pools;
+mod workers;
 
 use crate::auth::Routes;
 
@@ -13,5 +17,9 @@ pub fn register(routes: Routes) -> Routes {
     let routes = tenants::register(routes);
     let routes = jobs::register(routes);
     let routes = events::register(routes);
-    job_kinds::register(routes)
+    let routes = job_kinds::register(routes);
+    let routes = switches::register(routes);
+    let routes = queues::register(routes);
+    let routes = worker_pools::register(routes);
+    workers::register(routes)
 }

@@ -7,6 +7,7 @@ mod keys;
 mod migrate;
 mod scheduler;
 mod simulator;
+mod verify;
 mod worker;
 
 use anyhow::{Context as _, Result};
@@ -18,6 +19,7 @@ pub(crate) use worker::{options as worker_options, services as worker_services};
 
 use crate::{
     args::{Args, Command},
+    client::{self, QueuesCommand},
     dev,
 };
 
@@ -35,6 +37,19 @@ pub fn run(args: Args) -> Result<()> {
         Command::Keys(command) => with_runtime(&global.settings(&())?, |settings| {
             keys::run(settings, command)
         }),
+        Command::Jobs(args) => runtime()?.block_on(client::run_jobs(args)),
+        Command::Tenants(args) => runtime()?.block_on(client::run_tenants(args)),
+        Command::Pools(args) => runtime()?.block_on(client::run_pools(args)),
+        Command::Workers(args) => runtime()?.block_on(client::run_workers(args)),
+        Command::Switches(args) => runtime()?.block_on(client::run_switches(args)),
+        Command::Queues(args) => match args.command.clone() {
+            QueuesCommand::List { limit, page_token } => {
+                runtime()?.block_on(client::run_queues(&args, limit, page_token))
+            }
+            QueuesCommand::Verify { watch } => with_runtime(&global.settings(&())?, |settings| {
+                verify::run(settings, watch)
+            }),
+        },
         Command::Config => config::run(&global.settings(&())?),
         Command::Bench(flags) => bench::run(&global, &flags),
         Command::Simulator(flags) => {

@@ -5,11 +5,13 @@ use std::time::Duration;
 use anyhow::Result;
 use unity_api::ops;
 use unity_shared::config::Settings;
-use unity_worker::{Worker, WorkerOptions, WorkerServices};
+use unity_worker::{Assignment, Worker, WorkerOptions, WorkerServices};
 
 use crate::process::{Connections, bind, host_name, open_cluster, serve_ops, shutdown_signal};
 
 pub(super) async fn run(settings: Settings) -> Result<()> {
+    // Before anything is connected: what cannot be done is said at once.
+    let options = options(&settings)?;
     let shutdown = shutdown_signal()?;
     let metrics = ops::install_recorder();
     let connections = Connections::open(&settings).await?;
@@ -17,7 +19,7 @@ pub(super) async fn run(settings: Settings) -> Result<()> {
     let ops_listener = bind("the ops port", settings.ops_listen).await?;
     tracing::info!(ops = %ops_listener.local_addr()?, "worker answering operators");
     let readiness = connections.readiness();
-    let worker = Worker::new(services(connections, cluster), options(&settings));
+    let worker = Worker::new(services(connections, cluster), options);
     // The ops port answers until the worker has drained, so that a probe does not cut the drain short.
     let ended = tokio_util::sync::CancellationToken::new();
     let work = async {
@@ -50,13 +52,20 @@ pub(crate) fn services(
     }
 }
 
-/// How the worker works.
-pub(crate) fn options(settings: &Settings) -> WorkerOptions {
-    WorkerOptions {
-        pool: settings.pool.clone(),
+/// How the worker works, or what it was told that no worker can do.
+pub(crate) fn options(settings: &Settings) -> Result<WorkerOptions> {
+    let Settings {
+        pool,
+        queue,
+        worker_kinds,
+        ..
+    } = settings;
+    Ok(WorkerOptions {
+        assignment: Assignment::of(pool, queue.as_deref(), worker_kinds)?,
+        pool: pool.clone(),
         host: host_name(),
         concurrency: settings.concurrency,
         lease: settings.lease(),
         drain: Duration::from_secs(settings.drain_seconds),
-    }
+    })
 }

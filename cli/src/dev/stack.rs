@@ -137,7 +137,7 @@ impl Stack {
         )?;
         for _ in 0..flags.workers {
             let services = worker_services(connections.clone(), cluster.clone());
-            let mut options = worker_options(&settings);
+            let mut options = worker_options(&settings)?;
             options.drain = DRAIN;
             let (worker, token) = (Worker::new(services, options), tokens.worker.clone());
             parts.spawn(async { ("worker", worker.run(token).await.map_err(Error::from)) });

@@ -12,6 +12,7 @@ use figment::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Secret;
+use crate::fleet::is_pool_name;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +50,15 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// The context in it. Absent: its current one.
     pub kube_context: Option<String>,
-    /// The pool that a worker process belongs to; it consumes the queue of that name.
+    /// The pool that a worker process belongs to: the name under which operators set it.
     pub pool: String,
+    /// The queue that a worker process consumes. Absent: the one of its pool's name if there is such a
+    /// queue, else `default`.
+    pub queue: Option<String>,
+    /// The kinds of jobs that a worker process takes, separated by commas or as a list. Empty: every
+    /// kind of its queue.
+    #[serde(deserialize_with = "comma_separated")]
+    pub worker_kinds: Vec<String>,
     /// Jobs that a worker process runs at once, 1 to 10 000.
     pub concurrency: u32,
     /// How long a job stays a vanished worker's before another may have it, 2 to 3600 seconds. A
@@ -118,6 +126,8 @@ impl Default for Settings {
             kubeconfig: None,
             kube_context: None,
             pool: "default".to_owned(),
+            queue: None,
+            worker_kinds: Vec::new(),
             concurrency: 10,
             lease_seconds: 6,
             drain_seconds: 25,
@@ -155,6 +165,12 @@ impl Settings {
         let refuse = |name, problem| Err(SettingsError::Value { name, problem });
         if !(1..=1000).contains(&self.database_connections) {
             return refuse("database_connections", "must be between 1 and 1000");
+        }
+        if !is_pool_name(&self.pool) {
+            return refuse(
+                "pool",
+                "must be 1 to 63 lower-case letters, digits, - and _, with a letter or digit at both ends",
+            );
         }
         if !(1..=10_000).contains(&self.concurrency) {
             return refuse("concurrency", "must be between 1 and 10000");
@@ -223,6 +239,22 @@ fn bool_or_digit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::
     }
 }
 
+/// A variable holds one text, a file may hold a list.
+fn comma_separated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    let names = match Either::deserialize(deserializer)? {
+        Either::List(names) => names,
+        Either::Text(text) => text.split(',').map(str::to_owned).collect(),
+    };
+    let names = names.iter().map(|name| name.trim().to_owned());
+    Ok(names.filter(|name| !name.is_empty()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +290,15 @@ mod tests {
             let read =
                 Settings::read(None, &flags(&serde_json::json!({"probe_jobs": on}))).unwrap();
             assert!(read.probe_jobs);
+        }
+    }
+
+    #[test]
+    fn kinds_are_a_list_or_separated_by_commas() {
+        for kinds in [serde_json::json!("a, b,"), serde_json::json!(["a", "b"])] {
+            let read =
+                Settings::read(None, &flags(&serde_json::json!({"worker_kinds": kinds}))).unwrap();
+            assert_eq!(read.worker_kinds, ["a", "b"]);
         }
     }
 

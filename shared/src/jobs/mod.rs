@@ -15,6 +15,7 @@
 //! a job that another runs again.
 
 mod cancel;
+mod choose;
 mod claim;
 mod due;
 mod enqueue;
@@ -30,8 +31,10 @@ mod retry;
 mod revive;
 mod scan;
 mod switch;
+mod tally;
 
 pub use cancel::cancel_jobs;
+pub use choose::{Choice, Chosen, choose_to_cancel, choose_to_revive};
 pub use claim::{Claim, ClaimedJob, claim_jobs};
 pub use due::queue_due_jobs;
 pub use enqueue::{
@@ -43,7 +46,9 @@ pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 pub use kind::{JobKind, KindSpec, PayloadError};
 pub use lease::{LeaseKey, Report, deliver_cancels, record_progress, renew_leases};
-pub use read::{JobFilter, find_job, find_jobs, list_attempts, list_jobs, locate_job};
+pub use read::{
+    JobFilter, Runner, find_job, find_jobs, find_runner, list_attempts, list_jobs, locate_job,
+};
 pub use rescue::{Rescued, rescue_expired_leases};
 pub use retry::RetryPolicy;
 pub use revive::revive_jobs;
@@ -55,3 +60,4 @@ pub use switch::{
     Switch, SwitchAction, SwitchScope, end_switch, insert_switch, list_own_switches, list_switches,
     select_switches,
 };
+pub use tally::{RunningTally, tally_running};

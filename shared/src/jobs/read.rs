@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
+use uuid::Uuid;
 
 use super::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 use crate::{
@@ -29,22 +30,150 @@ pub struct JobFilter {
     pub limit: i64,
 }
 
+/// The statement that reads a tenant's jobs, with one more condition. The conditions are written out:
+/// an index of unfinished or failed jobs serves a statement that names their status, not one that
+/// is given it. The tenant is named although row-level security names it again: the index needs it,
+/// and either guard alone would do.
+macro_rules! select_jobs {
+    ($tx:ident, $tenant:ident, $condition:tt, $key:expr, $filter:ident) => {
+        sqlx::query_as!(
+            JobRow,
+            r#"SELECT id AS "id: JobId", tenant_id AS "tenant_id: TenantId", kind, status AS "status: JobStatus",
+                      queue, priority, attempt, max_attempts, payload, result,
+                      error AS "error: Json<JobFailure>", progress AS "progress: Json<JobProgress>",
+                      resource_key, labels, timeout_seconds, run_at, created_at, started_at, finished_at,
+                      expires_at, cancel_requested_at, cancel_delivered_at, request_id AS "request_id: RequestId"
+               FROM jobs
+               WHERE tenant_id = $1
+                 AND "#
+                + $condition
+                + r#"
+                 AND ($3::text IS NULL OR kind = $3)
+                 AND ($4::jsonb IS NULL OR labels @> $4)
+                 AND ($5::timestamptz IS NULL OR created_at > $5)
+               ORDER BY id DESC
+               LIMIT $6"#,
+            $tenant.as_str(),
+            $key,
+            $filter.kind,
+            $filter.label(),
+            $filter.created_after,
+            $filter.limit,
+        )
+        .fetch_all($tx.connection())
+        .await
+    };
+}
+
+impl JobFilter {
+    fn label(&self) -> Option<Value> {
+        self.label
+            .as_ref()
+            .map(|(key, value)| serde_json::json!({ key: value }))
+    }
+}
+
 /// The job of this id, if the transaction's tenant has it.
 pub async fn find_job(tx: &mut TenantTx, id: JobId) -> Result<Option<Job>, DbError> {
     let tenant = tx.tenant().clone();
-    let filter = JobFilter {
+    let any = JobFilter {
         limit: 1,
         ..JobFilter::default()
     };
-    Ok(select_jobs(tx.connection(), &tenant, Some(id), &filter)
-        .await?
-        .pop())
+    let mut rows = select_jobs!(tx, tenant, "id = $2", id.as_uuid(), any)?;
+    Ok(rows.pop().map(JobRow::job))
 }
 
 /// A page of the tenant's jobs.
 pub async fn list_jobs(tx: &mut TenantTx, filter: &JobFilter) -> Result<Vec<Job>, DbError> {
     let tenant = tx.tenant().clone();
-    select_jobs(tx.connection(), &tenant, None, filter).await
+    // A bound that is always there can be the index's.
+    let before = filter.before.map_or(Uuid::max(), |id| id.as_uuid());
+    let rows = match filter.status {
+        None => select_jobs!(tx, tenant, "id < $2", before, filter),
+        Some(JobStatus::Scheduled) => {
+            select_jobs!(
+                tx,
+                tenant,
+                "id < $2 AND status = 'scheduled'",
+                before,
+                filter
+            )
+        }
+        Some(JobStatus::Queued) => {
+            select_jobs!(tx, tenant, "id < $2 AND status = 'queued'", before, filter)
+        }
+        Some(JobStatus::Running) => {
+            select_jobs!(tx, tenant, "id < $2 AND status = 'running'", before, filter)
+        }
+        Some(JobStatus::Retrying) => {
+            select_jobs!(
+                tx,
+                tenant,
+                "id < $2 AND status = 'retrying'",
+                before,
+                filter
+            )
+        }
+        Some(JobStatus::Succeeded) => {
+            select_jobs!(
+                tx,
+                tenant,
+                "id < $2 AND status = 'succeeded'",
+                before,
+                filter
+            )
+        }
+        Some(JobStatus::Failed) => {
+            select_jobs!(tx, tenant, "id < $2 AND status = 'failed'", before, filter)
+        }
+        Some(JobStatus::Cancelled) => {
+            select_jobs!(
+                tx,
+                tenant,
+                "id < $2 AND status = 'cancelled'",
+                before,
+                filter
+            )
+        }
+        Some(JobStatus::Superseded) => {
+            select_jobs!(
+                tx,
+                tenant,
+                "id < $2 AND status = 'superseded'",
+                before,
+                filter
+            )
+        }
+    }?;
+    Ok(rows.into_iter().map(JobRow::job).collect())
+}
+
+/// Who runs a job, since when and how long without a further sign of life.
+#[derive(Debug, Clone, Copy)]
+pub struct Runner {
+    /// The worker.
+    pub worker_id: WorkerId,
+    /// When it claimed the job.
+    pub since: DateTime<Utc>,
+    /// When its lease ends.
+    pub lease_expires_at: DateTime<Utc>,
+}
+
+/// Who runs this job; `None` if nobody does.
+pub async fn find_runner(tx: &mut TenantTx, id: JobId) -> Result<Option<Runner>, DbError> {
+    let tenant = tx.tenant().clone();
+    let runner = sqlx::query_as!(
+        Runner,
+        r#"SELECT worker_id AS "worker_id!: WorkerId", attempt_started_at AS "since!",
+                  lease_expires_at AS "lease_expires_at!"
+           FROM jobs WHERE tenant_id = $1 AND id = $2 AND status = 'running'"#,
+        tenant.as_str(),
+        id.as_uuid(),
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(runner)
 }
 
 /// Whose job this is: for a system administrator, who then acts in that tenant's name.
@@ -95,49 +224,6 @@ pub async fn list_attempts(tx: &mut TenantTx, id: JobId) -> Result<Vec<Attempt>,
     Ok(attempts.collect())
 }
 
-/// The tenant is named in the statement although row-level security names it again: the index needs
-/// it, and either guard alone would do.
-async fn select_jobs(
-    connection: &mut PgConnection,
-    tenant: &TenantId,
-    id: Option<JobId>,
-    filter: &JobFilter,
-) -> Result<Vec<Job>, DbError> {
-    let label = filter
-        .label
-        .as_ref()
-        .map(|(key, value)| serde_json::json!({ key: value }));
-    let rows = sqlx::query_as!(
-        JobRow,
-        r#"SELECT id AS "id: JobId", tenant_id AS "tenant_id: TenantId", kind, status AS "status: JobStatus",
-                  queue, priority, attempt, max_attempts, payload, result,
-                  error AS "error: Json<JobFailure>", progress AS "progress: Json<JobProgress>",
-                  resource_key, labels, timeout_seconds, run_at, created_at, started_at, finished_at,
-                  expires_at, cancel_requested_at, cancel_delivered_at, request_id AS "request_id: RequestId"
-           FROM jobs
-           WHERE tenant_id = $1
-             AND ($2::uuid IS NULL OR id = $2)
-             AND ($3::text IS NULL OR status = $3)
-             AND ($4::text IS NULL OR kind = $4)
-             AND ($5::jsonb IS NULL OR labels @> $5)
-             AND ($6::timestamptz IS NULL OR created_at > $6)
-             AND ($7::uuid IS NULL OR id < $7)
-           ORDER BY id DESC
-           LIMIT $8"#,
-        tenant.as_str(),
-        id.map(|id| id.as_uuid()),
-        filter.status.map(JobStatus::as_str),
-        filter.kind,
-        label,
-        filter.created_after,
-        filter.before.map(|id| id.as_uuid()),
-        filter.limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(JobRow::job).collect())
-}
-
 /// Jobs of any tenants in one round trip, in the order asked for; `None` where the tenant has no such
 /// job. Each is read in its tenant's name.
 pub async fn find_jobs(
@@ -148,7 +234,7 @@ pub async fn find_jobs(
         .iter()
         .map(|(tenant, _)| tenant.to_string())
         .collect();
-    let ids: Vec<uuid::Uuid> = wanted.iter().map(|(_, id)| id.as_uuid()).collect();
+    let ids: Vec<Uuid> = wanted.iter().map(|(_, id)| id.as_uuid()).collect();
     let rows = sqlx::query_as!(
         JobRow,
         r#"SELECT job.id AS "id!: JobId", job.tenant_id AS "tenant_id!: TenantId", kind AS "kind!",

@@ -96,6 +96,12 @@ impl Gate {
         self.settings.shard
     }
 
+    /// How long a slot lives without a sign of its worker's life.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.settings.lease
+    }
+
     /// Where apalis-redis keeps the ready list of `queue`.
     #[must_use]
     pub fn ready_queue(&self, queue: &str) -> ReadyQueueKeys {
@@ -122,6 +128,22 @@ impl Gate {
     #[must_use]
     pub fn listen_for_cancels(&self) -> WakeListener {
         WakeListener::start(self.client.clone(), self.key("cancel"))
+    }
+
+    /// Listens for pools that an operator has set; each message is a pool's name.
+    #[must_use]
+    pub fn listen_for_pools(&self) -> WakeListener {
+        WakeListener::start(self.client.clone(), self.key("pools"))
+    }
+
+    /// Tells the workers of a pool that it was set. A message that is lost is made good by their next
+    /// heartbeat.
+    pub async fn announce_pool(&self, pool: &str) -> Result<(), GateError> {
+        self.connection
+            .clone()
+            .publish(self.key("pools"), pool)
+            .await
+            .map_err(GateError::call("tell workers of their pool"))
     }
 
     /// The epoch under which admission is open; absent = the gate is closed and wants a refill.

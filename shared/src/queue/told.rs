@@ -8,6 +8,9 @@ use redis::AsyncCommands;
 use super::{Gate, GateError};
 use crate::ids::{JobId, TenantId};
 
+/// Jobs in one message.
+const TOLD_AT_ONCE: usize = 500;
+
 /// A message: there is news of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
@@ -38,18 +41,30 @@ impl Gate {
     /// Wakes those who wait for news of these jobs or of their tenants. Call it after the commit. A
     /// message that is lost costs them a look at their slow beat.
     pub async fn tell(&self, jobs: &[(TenantId, JobId)]) -> Result<(), GateError> {
-        if jobs.is_empty() {
-            return Ok(());
-        }
-        let lines: Vec<String> = jobs
-            .iter()
-            .map(|(tenant, job)| format!("{tenant}\t{job}"))
-            .collect();
-        self.connection
-            .clone()
-            .publish(self.key("told"), lines.join("\n"))
+        self.publish_news(jobs.iter().map(|(tenant, job)| (tenant, job)).collect())
             .await
-            .map_err(GateError::call("tell of jobs"))
+    }
+
+    /// The same of many jobs of one tenant.
+    pub async fn tell_of(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<(), GateError> {
+        self.publish_news(jobs.iter().map(|job| (tenant, job)).collect())
+            .await
+    }
+
+    async fn publish_news(&self, jobs: Vec<(&TenantId, &JobId)>) -> Result<(), GateError> {
+        for some in jobs.chunks(TOLD_AT_ONCE) {
+            let lines: Vec<String> = some
+                .iter()
+                .map(|(tenant, job)| format!("{tenant}\t{job}"))
+                .collect();
+            let _: i64 = self
+                .connection
+                .clone()
+                .publish(self.key("told"), lines.join("\n"))
+                .await
+                .map_err(GateError::call("tell of jobs"))?;
+        }
+        Ok(())
     }
 }
 

@@ -86,6 +86,25 @@ pub async fn update_job_limits(
     Ok(plan.map(|plan| limits.clone().or(plan)))
 }
 
+/// Job limits of these tenants, for operators; one that does not exist is left out.
+pub async fn list_job_limits(
+    tx: &mut PlatformTx<Operator>,
+    tenants: &[TenantId],
+) -> Result<Vec<(TenantId, JobLimits)>, DbError> {
+    let tenants: Vec<String> = tenants.iter().map(TenantId::to_string).collect();
+    let rows = sqlx::query_as!(
+        LimitsRow,
+        r#"SELECT id AS "id: TenantId", plan AS "plan: Plan", max_concurrent, weight, max_waiting,
+                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
+           FROM tenants
+           WHERE id = ANY($1)"#,
+        &tenants,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(LimitsRow::limits).collect())
+}
+
 /// Job limits of a shard's tenants after the given one, by slug.
 pub async fn select_job_limits_page(
     tx: &mut PlatformTx<Engine>,
@@ -93,7 +112,8 @@ pub async fn select_job_limits_page(
     after: Option<&TenantId>,
     limit: i64,
 ) -> Result<Vec<(TenantId, JobLimits)>, DbError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        LimitsRow,
         r#"SELECT id AS "id: TenantId", plan AS "plan: Plan", max_concurrent, weight, max_waiting,
                   per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
            FROM tenants
@@ -105,14 +125,26 @@ pub async fn select_job_limits_page(
     )
     .fetch_all(tx.connection())
     .await?;
-    let limits = rows.into_iter().map(|row| {
+    Ok(rows.into_iter().map(LimitsRow::limits).collect())
+}
+
+struct LimitsRow {
+    id: TenantId,
+    plan: Plan,
+    max_concurrent: Option<i32>,
+    weight: Option<i32>,
+    max_waiting: Option<i32>,
+    per_kind: Json<BTreeMap<String, u32>>,
+}
+
+impl LimitsRow {
+    fn limits(self) -> (TenantId, JobLimits) {
         let own = OwnJobLimits {
-            max_concurrent: row.max_concurrent,
-            weight: row.weight,
-            per_kind: row.per_kind.0,
-            max_waiting: row.max_waiting,
+            max_concurrent: self.max_concurrent,
+            weight: self.weight,
+            per_kind: self.per_kind.0,
+            max_waiting: self.max_waiting,
         };
-        (row.id, own.or(row.plan))
-    });
-    Ok(limits.collect())
+        (self.id, own.or(self.plan))
+    }
 }

@@ -16,7 +16,9 @@ pub use idempotency::{
     RecordedAnswer, find_platform_answer, find_tenant_answer, insert_platform_answer,
     insert_tenant_answer,
 };
-pub use job_limits::{JobLimits, OwnJobLimits, select_job_limits_page, update_job_limits};
+pub use job_limits::{
+    JobLimits, OwnJobLimits, list_job_limits, select_job_limits_page, update_job_limits,
+};
 pub use password::{PasswordError, generate_password, hash_password};
 pub use plan::Plan;
 pub use quota::{QUOTA_MAX, QuotaOverrides, ResourceQuota};

@@ -5,13 +5,16 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::{Instant, MissedTickBehavior},
+};
 use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
     jobs::{LeaseKey, renew_leases},
-    queue::{Beat, Gate, Member, Offer},
+    queue::{Beat, Gate, Member, Offer, Wake},
     telemetry::chain,
 };
 
@@ -29,6 +32,7 @@ pub(super) struct Heartbeat {
     pub gate: Gate,
     pub clock: Clock,
     pub worker: WorkerId,
+    pub pool: Arc<str>,
     pub queue: Arc<str>,
     pub kinds: Arc<[&'static str]>,
     pub capacity: Capacity,
@@ -38,19 +42,34 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Beats until it is dropped; at once when the capacity changes.
+    /// Beats until it is dropped; at once when the capacity changes, or an operator has set the pool.
     pub(super) async fn run(self) {
         let interval = self.lease / 3;
         let mut changes = self.capacity.changes();
+        let listener = self.gate.listen_for_pools();
+        let mut settings = listener.subscribe();
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = changes.next() => {}
+                () = self.pool_was_set(&mut settings) => {}
             }
             // A call that hangs must not outlive its beat: the next one may get through.
             let _ = tokio::time::timeout(interval, self.beat()).await;
+        }
+    }
+
+    /// Returns when the pool may have been set. What was missed is seen at the next beat.
+    async fn pool_was_set(&self, settings: &mut broadcast::Receiver<Wake>) {
+        loop {
+            match settings.recv().await {
+                Ok(Wake::Message(pool)) if *pool == *self.pool => return,
+                Ok(Wake::Message(_) | Wake::Reconnected) => {}
+                Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
         }
     }
 

@@ -11,10 +11,11 @@
 //! | `settle` | frees the slots and lets the gate admit the next |
 //! | `drain` | a stop: nothing new, a limit for what runs, the rest handed back |
 //!
-//! `inflight` is the list of what this process works on, `capacity` how much that may be, `cancel`
-//! ends what is not wanted any more. Claims, verdicts and settlements collect while one round trip is
+//! `assignment` says which queue and kinds this process works on, `inflight` is the list of what it
+//! has in hand, `capacity` how much that may be, `cancel` ends what is not wanted any more. Claims, verdicts and settlements collect while one round trip is
 //! under way and go together in the next (`unity_shared::batch`).
 
+mod assignment;
 mod cancel;
 mod capacity;
 mod claim;
@@ -29,5 +30,6 @@ mod settle;
 mod source;
 mod worker;
 
+pub use assignment::{Assignment, AssignmentError};
 pub use progress::ProgressReporter;
 pub use worker::{Worker, WorkerError, WorkerOptions, WorkerServices};

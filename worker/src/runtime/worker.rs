@@ -17,6 +17,7 @@ use unity_shared::{
 };
 
 use super::{
+    assignment::Assignment,
     cancel::Canceller,
     capacity::Capacity,
     claim::Claimer,
@@ -48,8 +49,10 @@ pub struct WorkerServices {
 /// How a worker process works.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// The pool that it belongs to; it consumes the queue of that name.
+    /// The pool that it belongs to.
     pub pool: String,
+    /// What it works on.
+    pub assignment: Assignment,
     /// Where it runs, for the list of workers.
     pub host: String,
     /// Jobs at once.
@@ -119,8 +122,8 @@ impl Worker {
 
     async fn run_inner(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
         let registry = jobs::registry(&self.services);
-        let queue: Arc<str> = self.options.pool.as_str().into();
-        let kinds: Arc<[&'static str]> = registry.kinds_of(&queue).into();
+        let queue: Arc<str> = self.options.assignment.queue().into();
+        let kinds: Arc<[&'static str]> = self.options.assignment.kinds().into();
         self.register(&kinds).await.map_err(WorkerError::Register)?;
         tracing::info!(
             ?kinds,
@@ -220,6 +223,7 @@ impl Worker {
             gate: self.services.gate.clone(),
             clock: self.services.clock.clone(),
             worker: self.id,
+            pool: self.options.pool.as_str().into(),
             queue: Arc::clone(queue),
             kinds,
             capacity,

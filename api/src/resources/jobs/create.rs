@@ -1,19 +1,14 @@
 //! `POST /jobs`.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use unity_shared::jobs::NewJob;
 
 use super::{
     order::JobOrder,
-    view::{JobView, address},
-    write::{LOOK_AFTER, Written, write_apart},
+    view::{JobView, accepted, address},
+    write::{Written, write_apart},
 };
 use crate::{
     auth::TenantCaller,
@@ -61,12 +56,7 @@ pub async fn create_job(
         None => Written::At(write_together(&state, &caller, &job).await?),
     };
     match written {
-        Written::At(now) => {
-            let view = JobView::from(job.first_state(&caller.tenant, now));
-            let location = [(header::LOCATION, address(job.id))];
-            let look_after = [(header::RETRY_AFTER, LOOK_AFTER)];
-            Ok((StatusCode::ACCEPTED, location, look_after, Json(view)).into_response())
-        }
+        Written::At(now) => Ok(accepted(job.first_state(&caller.tenant, now))),
         Written::Before(response) => Ok(response),
     }
 }

@@ -16,7 +16,8 @@ use unity_shared::{
 
 use super::{
     order::JobOrder,
-    write::{LOOK_AFTER, Written, write_apart},
+    repeat::LOOK_AFTER,
+    write::{Written, write_apart},
 };
 use crate::{
     auth::TenantCaller,

@@ -1,13 +1,21 @@
 //! Jobs.
 
 mod attempts;
+mod bulk;
+mod bulk_cancel;
+mod bulk_retry;
+mod cancel;
 mod create;
 mod create_batch;
 mod find;
 mod get;
 mod list;
 mod order;
+mod reason;
+mod repeat;
+mod retry;
 mod view;
+mod why;
 mod write;
 
 use unity_shared::tenancy::Role;
@@ -38,5 +46,25 @@ pub fn register(routes: Routes) -> Routes {
         .route(
             Access::TenantOrSystem(Role::TenantViewer),
             routes!(attempts::list_job_attempts),
+        )
+        .route(
+            Access::TenantOrSystem(Role::TenantViewer),
+            routes!(why::why_job),
+        )
+        .route(
+            Access::TenantOrSystem(Role::TenantMember),
+            routes!(cancel::cancel_job),
+        )
+        .route(
+            Access::TenantOrSystem(Role::TenantMember),
+            routes!(retry::retry_job),
+        )
+        .route(
+            Access::Tenant(Role::TenantMember),
+            routes!(bulk_cancel::cancel_jobs),
+        )
+        .route(
+            Access::Tenant(Role::TenantMember),
+            routes!(bulk_retry::retry_jobs),
         )
 }

@@ -1,7 +1,14 @@
 //! A job as the API shows it.
 
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 use unity_shared::{ids::JobId, jobs::Job};
+
+use super::repeat::LOOK_AFTER;
 
 /// A job and where to go from it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -45,6 +52,14 @@ impl JobView {
     pub const fn id(&self) -> JobId {
         self.job.id
     }
+}
+
+/// The answer to an order that concerns a job: it is taken, and this is where to look.
+pub fn accepted(job: Job) -> Response {
+    let location = [(header::LOCATION, address(job.id))];
+    let look_after = [(header::RETRY_AFTER, LOOK_AFTER)];
+    let body = Json(JobView::from(job));
+    (StatusCode::ACCEPTED, location, look_after, body).into_response()
 }
 
 /// Where a job is found.

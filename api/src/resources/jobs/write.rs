@@ -1,16 +1,14 @@
 //! Writes jobs in a transaction of their own: all of them or none, and with the answer that a
 //! repetition of the request gets.
 
-use axum::{
-    http::{HeaderValue, header},
-    response::Response,
-};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use unity_shared::{
     jobs::{Enqueued, NewJob, enqueue_jobs},
-    tenancy::{RecordedAnswer, find_tenant_answer, insert_tenant_answer},
+    tenancy::RecordedAnswer,
 };
 
+use super::repeat::{after_lost_race, find_before, keep};
 use crate::{
     auth::TenantCaller,
     enqueue::{explain, tell_gate},
@@ -18,9 +16,6 @@ use crate::{
     extract::IdempotentRequest,
     state::ApiState,
 };
-
-/// When a client should first look how its job is doing, in seconds.
-pub const LOOK_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// What became of an order.
 pub enum Written {
@@ -39,17 +34,16 @@ pub async fn write_apart(
     answer: impl Fn(&IdempotentRequest, DateTime<Utc>) -> RecordedAnswer,
 ) -> Result<Written, ApiError> {
     let now = state.clock().now();
-    let written = match write(state, caller, jobs, request, &answer, now).await {
-        Err(error) => return after_lost_race(state, caller, request, error).await,
-        Ok(written) => written,
-    };
-    match written {
-        Ok(enqueued) => {
+    match write(state, caller, jobs, request, &answer, now).await {
+        Ok(Ok(enqueued)) => {
             let jobs = jobs.iter().map(|job| (&caller.tenant, job));
             tell_gate(state.gate(), jobs, &enqueued, now).await;
             Ok(Written::At(now))
         }
-        Err(before) => Ok(Written::Before(before)),
+        Ok(Err(before)) => Ok(Written::Before(before)),
+        Err(error) => after_lost_race(state, &caller.tenant, request, error)
+            .await
+            .map(Written::Before),
     }
 }
 
@@ -63,43 +57,14 @@ async fn write(
     now: DateTime<Utc>,
 ) -> Result<Result<Enqueued, Response>, ApiError> {
     let mut tx = state.database().tenant(&caller.tenant).await?;
-    if let Some(request) = request
-        && let Some(recorded) = find_tenant_answer(&mut tx, &request.key).await?
-    {
-        return Ok(Err(replay(request, recorded)?));
+    if let Some(before) = find_before(&mut tx, request).await? {
+        return Ok(Err(before));
     }
     let enqueued = enqueue_jobs(&mut tx, jobs, now).await?;
     if let Some(left_out) = jobs.iter().find(|job| !enqueued.written.contains(&job.id)) {
         return Err(explain(state, &mut tx, left_out).await?);
     }
-    if let Some(request) = request {
-        insert_tenant_answer(&mut tx, &request.key, &answer(request, now), now).await?;
-    }
+    keep(&mut tx, request, |request| answer(request, now), now).await?;
     tx.commit().await?;
     Ok(Ok(enqueued))
-}
-
-async fn after_lost_race(
-    state: &ApiState,
-    caller: &TenantCaller,
-    request: Option<&IdempotentRequest>,
-    error: ApiError,
-) -> Result<Written, ApiError> {
-    let lost = matches!(&error, ApiError::Database(inner) if IdempotentRequest::lost_race(inner));
-    let Some(request) = request.filter(|_| lost) else {
-        return Err(error);
-    };
-    let mut tx = state.database().tenant(&caller.tenant).await?;
-    match find_tenant_answer(&mut tx, &request.key).await? {
-        Some(recorded) => Ok(Written::Before(replay(request, recorded)?)),
-        None => Err(error),
-    }
-}
-
-fn replay(request: &IdempotentRequest, recorded: RecordedAnswer) -> Result<Response, ApiError> {
-    let mut response = request.replay(recorded)?;
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, LOOK_AFTER);
-    Ok(response)
 }

@@ -2,6 +2,7 @@
 
 mod create;
 mod get;
+mod job_limits;
 mod list;
 mod order;
 
@@ -19,4 +20,9 @@ pub fn register(routes: Routes) -> Routes {
             Access::TenantOrSystem(Role::TenantViewer),
             routes!(get::get_tenant),
         )
+        .route(
+            Access::TenantOrSystem(Role::TenantViewer),
+            routes!(job_limits::get_job_limits),
+        )
+        .route(Access::SystemAdmin, routes!(job_limits::put_job_limits))
 }

@@ -1,0 +1,12 @@
+//! Queues, by tenant.
+
+mod list;
+
+use utoipa_axum::routes;
+
+use crate::auth::{Access, Routes};
+
+/// The routes of this resource, each with its rule.
+pub fn register(routes: Routes) -> Routes {
+    routes.route(Access::SystemAdmin, routes!(list::list_queues))
+}

@@ -1,0 +1,82 @@
+//! `GET /workers`.
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use unity_shared::{
+    fleet::{LiveWorker, list_live_workers},
+    ids::WorkerId,
+};
+
+use crate::{
+    error::ApiError,
+    extract::QueryParameters,
+    page_token::Scope,
+    resources::page::{Page, PageLimit},
+    state::ApiState,
+};
+
+/// Which workers, and which page of them.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WorkerQuery {
+    /// Only this pool.
+    pool: Option<String>,
+    /// Items of a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<i64>,
+    /// `next_page_token` of the page before.
+    page_token: Option<String>,
+}
+
+/// A worker beats three times in a lease; one that was silent for so many leases is not listed.
+const SILENT_LEASES: u32 = 3;
+
+/// Since when a worker must have given a sign of life to be taken for alive.
+pub fn alive_since(state: &ApiState) -> DateTime<Utc> {
+    state.clock().now() - state.gate().lease() * SILENT_LEASES
+}
+
+/// Lists the workers that live, by their start.
+#[utoipa::path(
+    get,
+    path = "/workers",
+    tag = "operations",
+    params(WorkerQuery),
+    responses((status = 200, description = "A page of workers.", body = Page<LiveWorker>)),
+)]
+pub async fn list_workers(
+    State(state): State<ApiState>,
+    QueryParameters(query): QueryParameters<WorkerQuery>,
+) -> Result<Json<Page<LiveWorker>>, ApiError> {
+    let WorkerQuery {
+        pool,
+        limit,
+        page_token,
+    } = query;
+    let limit = PageLimit::read(limit)?;
+    let pool = pool.as_deref();
+    if pool.is_some_and(|pool| pool.chars().any(char::is_control)) {
+        let detail = "pool must not hold control characters";
+        return Err(ApiError::Query(detail.to_owned()));
+    }
+    let scope = Scope {
+        listing: "workers",
+        owner: "platform",
+        filter: pool.unwrap_or_default(),
+    };
+    let tokens = state.page_tokens();
+    let after = match page_token {
+        Some(token) => {
+            let last = tokens.open(&scope, &token)?;
+            Some(last.parse::<WorkerId>().map_err(|_| ApiError::PageToken)?)
+        }
+        None => None,
+    };
+    let mut tx = state.database().operator().statement().await?;
+    let rows = list_live_workers(&mut tx, alive_since(&state), pool, after, limit.rows()).await?;
+    Ok(Json(limit.page(rows, tokens, &scope, |worker| {
+        worker.id.to_string()
+    })))
+}

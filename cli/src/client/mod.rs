@@ -1,0 +1,32 @@
+//! The commands that speak to the API, as any program would: one file for each noun.
+//!
+//! | file | what |
+//! |---|---|
+//! | `connection` | where the API is, with which key, and what it answers |
+//! | `table` | what a person reads |
+//! | the others | one noun each: its flags, its calls, its columns |
+
+mod connection;
+mod jobs;
+mod pools;
+mod queues;
+mod switches;
+mod table;
+mod tenants;
+mod workers;
+
+pub use connection::ClientFlags;
+pub use jobs::JobsArgs;
+pub use pools::PoolsArgs;
+pub use queues::{QueuesArgs, QueuesCommand};
+pub use switches::SwitchesArgs;
+pub use tenants::TenantsArgs;
+pub use workers::WorkersArgs;
+
+pub(crate) use jobs::run as run_jobs;
+pub(crate) use pools::run as run_pools;
+pub(crate) use queues::run as run_queues;
+pub(crate) use switches::run as run_switches;
+pub(crate) use table::line;
+pub(crate) use tenants::run as run_tenants;
+pub(crate) use workers::run as run_workers;

@@ -1,0 +1,143 @@
+//! Jobs in batches, jobs that expire, jobs that take another's place.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Stack, StackOptions};
+
+async fn no_workers() -> Stack {
+    let options = StackOptions {
+        workers: 0,
+        ..StackOptions::default()
+    };
+    Stack::start_with(options).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_taken_as_a_whole_and_answers_in_its_order() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("batch").await;
+    let jobs: Vec<Value> = (0..100)
+        .map(
+            |n| json!({ "kind": "probe", "payload": { "echo": n }, "delay_seconds": n % 2 * 3600 }),
+        )
+        .collect();
+    let key = [("idempotency-key", "whole")];
+    let order = json!({ "jobs": jobs });
+    let taken = caller
+        .post_with("/api/v1/jobs:batch", &order, &key)
+        .await
+        .expect(202);
+    let again = caller
+        .post_with("/api/v1/jobs:batch", &order, &key)
+        .await
+        .expect(202);
+    assert_eq!(again.json, taken.json);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let items = taken.json["items"].as_array().unwrap();
+    assert_eq!(items.len(), 100);
+    for (n, item) in items.iter().enumerate() {
+        let id = item["id"].as_str().unwrap();
+        let wanted = if n % 2 == 0 { "queued" } else { "scheduled" };
+        assert_eq!(item["status"], wanted);
+        if n % 2 == 0 {
+            assert_eq!(stack.ended(&caller, id).await["result"]["echo"], n);
+        }
+    }
+    let rest = json!({ "filter": { "status": "scheduled" } });
+    caller.post("/api/v1/jobs:cancel", &rest).await.expect(202);
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_job_refuses_the_whole_batch_and_is_named() {
+    let stack = no_workers().await;
+    let caller = stack.create_tenant("whole").await;
+    let before = stack.count("SELECT count(*) FROM jobs").await;
+    let good = json!({ "kind": "probe", "payload": {} });
+    let mut jobs = vec![good; 5];
+    jobs[3] = json!({ "kind": "probe", "payload": { "sleep_ms": -1 }, "priority": 10 });
+    let refused = caller
+        .post("/api/v1/jobs:batch", &json!({ "jobs": jobs }))
+        .await;
+    let refused = refused.problem(422, "validation.failed");
+    let places: Vec<&Value> = refused.json["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["pointer"])
+        .collect();
+    assert_eq!(places, ["/jobs/3/priority"]);
+    jobs[3] = json!({ "kind": "dance", "payload": {} });
+    let refused = caller
+        .post("/api/v1/jobs:batch", &json!({ "jobs": jobs }))
+        .await;
+    assert!(
+        refused
+            .problem(422, "validation.failed")
+            .text
+            .contains("/jobs/3/kind")
+    );
+    for jobs in [
+        vec![],
+        vec![json!({ "kind": "probe", "payload": {} }); 1001],
+    ] {
+        let refused = caller
+            .post("/api/v1/jobs:batch", &json!({ "jobs": jobs }))
+            .await;
+        assert_eq!(
+            refused.problem(422, "validation.failed").json["errors"][0]["pointer"],
+            "/jobs"
+        );
+    }
+    assert_eq!(stack.count("SELECT count(*) FROM jobs").await, before);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_nobody_could_start_in_time_fails_as_expired() {
+    let stack = no_workers().await;
+    let caller = stack.create_tenant("late").await;
+    let end = stack.clock.now() + chrono::TimeDelta::seconds(1);
+    let order = json!({ "kind": "probe", "payload": {}, "expires_at": end });
+    let id = caller
+        .post("/api/v1/jobs", &order)
+        .await
+        .expect(202)
+        .text_of("id");
+    let job = stack.ended(&caller, &id).await;
+    assert_eq!(
+        (&job["status"], &job["error"]["code"]),
+        (&json!("failed"), &json!("expired"))
+    );
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_job_of_its_kind_takes_the_place_of_one_that_waits() {
+    let stack = no_workers().await;
+    let caller = stack.create_tenant("newer").await;
+    let first = caller.get("/api/v1/jobs").await.expect(200).json["items"][0]["id"].clone();
+    let order = json!({ "kind": "provision_namespace", "payload": {} });
+    let second = caller
+        .post("/api/v1/jobs", &order)
+        .await
+        .expect(202)
+        .text_of("id");
+    let first = first.as_str().unwrap();
+    assert_eq!(stack.ended(&caller, first).await["status"], "superseded");
+    let why = caller
+        .get(&format!("/api/v1/jobs/{first}/why"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(why["reasons"][0]["code"], "ended");
+    let retry = caller
+        .post(&format!("/api/v1/jobs/{first}/retry"), &json!({}))
+        .await;
+    assert_eq!(
+        retry.problem(409, "job.state").json["job_status"],
+        "superseded"
+    );
+    stack.reaches(&caller, &second, "queued").await;
+    stack.stop().await;
+}

@@ -1,0 +1,251 @@
+//! The commands that speak to the API, and the comparison of queue and rows.
+
+use std::{io::Write as _, process::Output};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::harness::{Caller, Stack, StackOptions, eventually};
+
+async fn unity(caller: &Caller, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unity"));
+    command
+        .args(args)
+        .env("UNITY_API_URL", &caller.base)
+        .env("UNITY_API_KEY", caller.key.as_deref().unwrap_or_default());
+    command.output().await.unwrap()
+}
+
+async fn says(caller: &Caller, args: &[&str]) -> String {
+    let output = unity(caller, args).await;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn refuses(caller: &Caller, args: &[&str], exit: i32) -> String {
+    let output = unity(caller, args).await;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(exit), "{args:?}: {error}");
+    error
+}
+
+async fn json_of(caller: &Caller, args: &[&str]) -> Value {
+    let mut args = args.to_vec();
+    args.push("--json");
+    serde_json::from_str(&says(caller, &args).await).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_enqueued_followed_and_tried_again() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("client").await;
+    let flags = [
+        "--payload",
+        "{\"echo\": 7}",
+        "--priority",
+        "9",
+        "--label",
+        "team=a",
+    ];
+    let mut args = vec!["jobs", "enqueue", "probe"];
+    args.extend(flags);
+    let said = says(&caller, &args).await;
+    let (id, _) = said.split_once(' ').unwrap();
+    assert!(
+        says(&caller, &["jobs", "watch", id])
+            .await
+            .contains("succeeded")
+    );
+    let shown = says(&caller, &["jobs", "show", id]).await;
+    assert!(shown.contains("{\"team\":\"a\"}"), "{shown}");
+    let listed = says(
+        &caller,
+        &["jobs", "list", "--label", "team=a", "--status", "succeeded"],
+    )
+    .await;
+    assert!(listed.starts_with("ID ") && listed.contains(id), "{listed}");
+    let args = ["jobs", "enqueue", "probe", "--payload", "{\"fatal\": true}"];
+    let fatal = json_of(&caller, &args).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let ended = refuses(&caller, &["jobs", "watch", &fatal], 1).await;
+    assert!(ended.contains("the job ended failed"), "{ended}");
+    assert!(
+        says(&caller, &["jobs", "why", &fatal])
+            .await
+            .contains("ended")
+    );
+    let retried = json_of(&caller, &["jobs", "retry", &fatal]).await;
+    assert_eq!(retried["status"], "queued");
+    stack.ended(&caller, &fatal).await;
+    let many = says(&caller, &["jobs", "retry", "--status", "failed"]).await;
+    assert_eq!(many, "1 jobs\n");
+    stack.ended(&caller, &fatal).await;
+    let args = ["jobs", "enqueue", "probe", "--delay", "3600"];
+    let later = json_of(&caller, &args).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        says(&caller, &["jobs", "why", &later])
+            .await
+            .contains("not_due")
+    );
+    let cancelled = json_of(&caller, &["jobs", "cancel", &later]).await;
+    assert_eq!(cancelled["status"], "cancelled");
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_see_and_set_what_runs() {
+    let stack = Stack::start().await;
+    let admin = &stack.admin;
+    let made = json_of(admin, &["tenants", "create", "made", "--plan", "pro"]).await;
+    assert_eq!(made["tenant_id"], "made");
+    assert!(says(admin, &["tenants", "list"]).await.contains("made"));
+    assert!(
+        says(admin, &["tenants", "show", "made"])
+            .await
+            .contains("tenant-made")
+    );
+    let args = [
+        "tenants",
+        "limits",
+        "made",
+        "--max-concurrent",
+        "3",
+        "--per-kind",
+        "probe=2",
+    ];
+    assert_eq!(
+        json_of(admin, &args).await["per_kind"],
+        json!({ "probe": 2 })
+    );
+    let limits = says(admin, &["tenants", "limits", "made"]).await;
+    assert!(limits.contains("max concurrent  3"), "{limits}");
+    eventually("the worker is listed", || async {
+        says(admin, &["workers", "list"])
+            .await
+            .contains("default")
+            .then_some(())
+    })
+    .await;
+    assert!(says(admin, &["pools", "list"]).await.contains("default"));
+    let set = json_of(admin, &["pools", "set", "default", "--concurrency", "5"]).await;
+    assert_eq!(set["concurrency"], 5);
+    let reset = json_of(
+        admin,
+        &["pools", "set", "default", "--concurrency", "default"],
+    )
+    .await;
+    assert_eq!(reset["concurrency"], Value::Null);
+    let args = [
+        "switches", "on", "pause", "--kind", "probe", "--reason", "tea", "--for", "10m",
+    ];
+    let switch = json_of(admin, &args).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(says(admin, &["switches", "list"]).await.contains("tea"));
+    assert_eq!(
+        says(admin, &["switches", "off", &switch]).await,
+        format!("{switch} is off\n")
+    );
+    assert!(says(admin, &["queues", "list"]).await.starts_with("QUEUE"));
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_one_line_with_its_code_and_request() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("refused").await;
+    let error = refuses(&caller, &["jobs", "show", "nothing"], 1).await;
+    assert!(error.contains("code not_found, request_id "), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    let error = refuses(
+        &caller,
+        &["jobs", "enqueue", "probe", "--priority", "10"],
+        1,
+    )
+    .await;
+    assert!(error.contains("/priority: must be from 0 to 9"), "{error}");
+    let error = refuses(&caller, &["pools", "list"], 1).await;
+    assert!(error.contains("role.insufficient"), "{error}");
+    for usage in [
+        &["jobs", "cancel"][..],
+        &["jobs", "dance"],
+        &["switches", "on", "pause"],
+    ] {
+        refuses(&caller, usage, 2).await;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unity"));
+    command
+        .args(["jobs", "list"])
+        .env_remove("UNITY_API_URL")
+        .env_remove("UNITY_API_KEY");
+    let output = command.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--dev-data-dir"));
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_nonsense_says_so_and_exits() {
+    let stack = Stack::start().await;
+    for (flags, word) in [
+        (["--kinds", "dance"], "dance"),
+        (["--queue", "tango"], "tango"),
+    ] {
+        let mut args = vec!["worker"];
+        args.extend(flags);
+        let error = refuses(&stack.admin, &args, 1).await;
+        assert!(
+            error.contains(word) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_tells_whether_redis_and_the_rows_agree() {
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        ..StackOptions::default()
+    };
+    let stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("drift").await;
+    let id = stack.probe(&caller, json!({})).await;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(stack.settings_toml().await.as_bytes())
+        .unwrap();
+    let config = file.path().to_str().unwrap().to_owned();
+    let args = ["queues", "verify", "--config", &config];
+    let agreed = says(&stack.admin, &args).await;
+    assert_eq!(agreed.matches(" 0\n").count(), 4, "{agreed}");
+    // A row that ended behind the gate's back, and one that the gate never heard of.
+    sqlx::raw_sql(
+        "UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE kind = 'probe';
+         INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, max_attempts, timeout_seconds,
+                           run_at, created_at)
+         SELECT tenant_id, gen_random_uuid(), kind, queue, 'queued', 5, '{}', 1, 60, now(), now()
+         FROM jobs WHERE kind = 'probe'",
+    )
+    .execute(&mut stack.owner().await)
+    .await
+    .unwrap();
+    let output = unity(&stack.admin, &args).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("unknown    1") && said.contains("stale      1"),
+        "{said}"
+    );
+    assert!(said.contains(&id), "{said}");
+    stack.tick().await;
+    says(&stack.admin, &args).await;
+    stack.stop().await;
+}
