@@ -129,7 +129,7 @@ mod tests {
         let line = text.lines().last().unwrap();
         assert_eq!(
             line,
-            "| drain | ours | 50.0 (50.0..50.0) jobs/s | 200 rows/s (the most) | 0.25 | connections 64 |"
+            "| drain | ours | 50.0 (50.0..50.0) jobs/s | 200 rows/s (the most) | 0.250 | connections 64 |"
         );
     }
 }
