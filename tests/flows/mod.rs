@@ -1,7 +1,9 @@
 //! What a user does, from the call to its effect.
 
+mod bench;
 mod dev_command;
 mod drain;
+mod events;
 mod gate;
 mod long_poll;
 pub(crate) mod processes;

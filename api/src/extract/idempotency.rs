@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_same_request_is_answered_again_and_another_is_refused() {
-        let kept = request(b"1").answer(StatusCode::ACCEPTED, "/there", json!({"a": 1}));
+        let kept = request(b"1").answer(StatusCode::ACCEPTED, Some("/there"), json!({"a": 1}));
         let again = request(b"1").replay(kept.clone()).unwrap();
         assert_eq!(again.status(), StatusCode::ACCEPTED);
         assert_eq!(again.headers()[REPLAYED], "true");

@@ -1,5 +1,6 @@
 //! One folder per resource, one file per verb.
 
+mod events;
 mod job_kinds;
 mod jobs;
 mod page;
@@ -11,5 +12,6 @@ use crate::auth::Routes;
 pub fn register(routes: Routes) -> Routes {
     let routes = tenants::register(routes);
     let routes = jobs::register(routes);
+    let routes = events::register(routes);
     job_kinds::register(routes)
 }

@@ -42,7 +42,7 @@ pub use expire::expire_jobs;
 pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 pub use kind::{JobKind, KindSpec, PayloadError};
-pub use lease::{LeaseKey, deliver_cancels, record_progress, renew_leases};
+pub use lease::{LeaseKey, Report, deliver_cancels, record_progress, renew_leases};
 pub use read::{JobFilter, find_job, find_jobs, list_attempts, list_jobs, locate_job};
 pub use rescue::{Rescued, rescue_expired_leases};
 pub use retry::RetryPolicy;
