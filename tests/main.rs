@@ -7,6 +7,7 @@
 //! | `isolation` | what one tenant can see of another: nothing |
 //! | `surface` | every route, every refusal, the published contract |
 //! | `faults` | processes that are killed, servers that go away |
+//! | `model` | random interleavings of everything, against a small model |
 //! | `tidy` | the rules of the source tree |
 
 #![expect(
@@ -21,5 +22,6 @@ mod faults;
 mod flows;
 mod harness;
 mod isolation;
+mod model;
 mod surface;
 mod tidy;

@@ -118,6 +118,13 @@ pub enum ApiError {
     /// Something changed under the request; the same request may succeed now.
     #[error("the request met a change that was under way; try again")]
     Busy,
+    /// The caller's tenant has as many event streams open as it may.
+    #[error(
+        "the quota event_streams is used up: {} of {} are open here",
+        crate::streams::MOST_PER_TENANT,
+        crate::streams::MOST_PER_TENANT
+    )]
+    TooManyStreams,
     /// It took longer than a request may.
     #[error("the request could not be answered in time")]
     Timeout,
@@ -202,7 +209,7 @@ impl ApiError {
                 "Idempotency key reused",
             ),
             Self::TenantExists => (StatusCode::CONFLICT, "tenant.exists", "Tenant exists"),
-            Self::QuotaExceeded { .. } => (
+            Self::QuotaExceeded { .. } | Self::TooManyStreams => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "quota_exceeded",
                 "Quota used up",
@@ -269,6 +276,7 @@ impl ApiError {
             | Self::JobState { .. }
             | Self::Conflict { .. }
             | Self::Busy
+            | Self::TooManyStreams
             | Self::Timeout => self.to_string(),
         }
     }
@@ -305,6 +313,7 @@ impl ApiError {
             | Self::JobState { .. }
             | Self::Conflict { .. }
             | Self::Busy
+            | Self::TooManyStreams
             | Self::Timeout
             | Self::Database(_)
             | Self::Gate(_)

@@ -6,12 +6,13 @@
 //! place. The router and the `OpenAPI` document come from the same list of routes.
 
 mod auth;
-mod ends;
 mod enqueue;
 mod error;
 mod extract;
+mod floor;
 mod look_up;
 mod middleware;
+mod news;
 mod openapi;
 pub mod ops;
 mod page_token;
@@ -19,9 +20,12 @@ mod problem;
 mod resources;
 mod router;
 mod serve;
+mod stall_limit;
 mod state;
+mod streams;
 mod violations;
 
+pub use floor::bare_route;
 pub use openapi::openapi;
 pub use router::router;
 pub use serve::{ServeError, serve};

@@ -19,6 +19,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use unity_shared::telemetry::chain;
 
+use crate::stall_limit::StallLimit;
+
 /// Why serving did not end as it should.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -32,7 +34,7 @@ pub enum ServeError {
     },
 }
 
-/// Cancelled when the server begins to stop: a long poll answers at once.
+/// Cancelled when the server begins to stop: a long poll answers at once, a stream ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Closing(pub CancellationToken);
 
@@ -92,7 +94,10 @@ fn serve_connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(StallLimit::new(stream)),
+            TowerToHyperService::new(router),
+        );
     let connection = graceful.watch(connection);
     async move {
         if let Err(error) = connection.await {

@@ -6,17 +6,17 @@ use unity_shared::{
     clock::Clock,
     config::Secret,
     db::Database,
-    ids::JobId,
     jobs::{KindSpec, kinds::KINDS},
     queue::Gate,
 };
 
 use crate::{
     auth::KeyOwners,
-    ends::{EndWatch, Ends},
     enqueue::{GroupCommit, WaitingCaps, start_group_commit},
     look_up::{JobReads, start_job_reads},
+    news::{News, NewsWatch, Subject},
     page_token::PageTokens,
+    streams::Streams,
 };
 
 /// Settings of the API itself.
@@ -36,7 +36,8 @@ struct Inner {
     database: Database,
     gate: Gate,
     clock: Clock,
-    ends: Ends,
+    news: News,
+    streams: Streams,
     page_tokens: PageTokens,
     key_owners: KeyOwners,
     waiting_caps: WaitingCaps,
@@ -46,10 +47,10 @@ struct Inner {
 }
 
 impl ApiState {
-    /// Begins to listen for ends of attempts. Call it inside a tokio runtime.
+    /// Begins to listen for news of jobs. Call it inside a tokio runtime.
     #[must_use]
     pub fn new(database: Database, gate: Gate, clock: Clock, options: &ApiOptions) -> Self {
-        let ends = Ends::start(gate.listen_for_news());
+        let news = News::start(gate.listen_for_news());
         let page_tokens = PageTokens::new(&options.secret_key);
         let probe_jobs = options.probe_jobs;
         Self(Arc::new(Inner {
@@ -60,7 +61,8 @@ impl ApiState {
             database,
             gate,
             clock,
-            ends,
+            news,
+            streams: Streams::default(),
             page_tokens,
             probe_jobs,
         }))
@@ -98,9 +100,14 @@ impl ApiState {
         &self.0.job_reads
     }
 
-    /// Waits for ends of this job's attempts from now on.
-    pub(crate) fn watch_end(&self, id: JobId) -> EndWatch {
-        self.0.ends.watch(id)
+    /// Waits for news from now on.
+    pub(crate) fn watch(&self, subject: Subject) -> NewsWatch {
+        self.0.news.watch(subject)
+    }
+
+    /// The event streams that are open.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
     }
 
     /// The kinds that exist on this server.

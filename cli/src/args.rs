@@ -10,6 +10,7 @@ use unity_shared::{
     tenancy::Role,
 };
 
+use crate::bench::Choice;
 use crate::client::{JobsArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs};
 
 /// Multi-tenant control plane for Kubernetes on a job queue.
@@ -70,6 +71,8 @@ pub enum Command {
     Config,
     /// The simulated Kubernetes API server on its own.
     Simulator(SimulatorFlags),
+    /// Measures Unity over HTTP, with its processes beside this one; one JSON line for each figure.
+    Bench(BenchFlags),
 }
 
 /// Where a process answers its operators.
@@ -175,6 +178,61 @@ pub struct SimulatorFlags {
     /// Writes a kubeconfig for it to this file.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: PathBuf,
+}
+
+/// Flags of `unity bench`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BenchFlags {
+    /// What is measured.
+    pub scenario: Choice,
+    /// How often; the figure is the median.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Writes a table of the figures as Markdown, beside the limits of the machine if they are
+    /// measured too.
+    #[arg(long, value_name = "FILE.md")]
+    pub out: Option<PathBuf>,
+    /// Also writes the JSON lines to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Measures only what has this text in its name, in scenarios of several cases: `enqueue`, `drain`
+    /// and `growth`.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Jobs at once in the worker that drains.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub concurrency: u32,
+    /// The owner of a PostgreSQL server instead of a private one; it may create databases and roles.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "UNITY_DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+    /// A Redis instead of a private one.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "UNITY_REDIS_URL",
+        hide_env_values = true
+    )]
+    pub redis_url: Option<String>,
+    /// Goes on up to a million waiting jobs in `growth`.
+    #[arg(long)]
+    pub full: bool,
+    /// Measures a debug build, to see that the bench works; its figures say nothing.
+    #[arg(long)]
+    pub debug_build_anyway: bool,
+    /// How long a load is kept up.
+    #[arg(long, hide = true, default_value_t = 5.0)]
+    pub seconds: f64,
+    /// How many jobs a drain takes.
+    #[arg(long, hide = true, default_value_t = 20_000)]
+    pub jobs: usize,
+    /// How many tenants share the work where it is not one's alone.
+    #[arg(long, hide = true, default_value_t = 100)]
+    pub tenants: usize,
 }
 
 /// What can be done with API keys.

@@ -52,9 +52,16 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
 
     /// Puts an item into the next batch and waits for its result; `None` when the queue has ended.
     pub async fn call(&self, item: T) -> Option<R> {
+        self.send(item).await.ok()
+    }
+
+    /// Puts an item into the next batch, in the order of these calls. The receiver gets its result,
+    /// or an error when the queue has ended.
+    pub fn send(&self, item: T) -> oneshot::Receiver<R> {
         let (answer, result) = oneshot::channel();
-        self.sender.send((item, answer)).ok()?;
-        result.await.ok()
+        // A queue that has ended drops the answer, which the receiver learns.
+        let _ = self.sender.send((item, answer));
+        result
     }
 }
 

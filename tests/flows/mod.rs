@@ -1,11 +1,13 @@
 //! What a user does, from the call to its effect.
 
 mod batch;
+mod bench;
 mod cancel;
 mod client_commands;
 mod dead_letters;
 mod dev_command;
 mod drain;
+mod events;
 mod fleet;
 mod gate;
 mod limits;

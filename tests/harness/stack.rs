@@ -364,6 +364,11 @@ impl Stack {
         }
     }
 
+    /// Tells the API to stop, and nothing else.
+    pub fn stop_api(&self) {
+        self.api.cancel();
+    }
+
     /// Stops everything; jobs may be left.
     pub async fn stop(mut self) {
         self.finished = true;

@@ -2,6 +2,7 @@
 
 mod canary;
 mod claims;
+mod streams;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -87,7 +88,7 @@ async fn another_tenants_job_is_answered_as_one_that_does_not_exist() {
     ];
     for role in EVERY_TENANT_ROLE {
         let alpha = stack.caller_with_role("alpha", role).await;
-        for rest in ["", "/attempts", "/why", "?wait=0", "?wait=30"] {
+        for rest in ["", "/attempts", "/events", "/why", "?wait=0", "?wait=30"] {
             let paths: Vec<String> = ids
                 .iter()
                 .map(|id| format!("/api/v1/jobs/{id}{rest}"))

@@ -20,7 +20,7 @@ async fn stack_of_two() -> Stack {
     for tenant in ["alpha", "bravo"] {
         let caller = stack.create_tenant(tenant).await;
         let body = json!({
-            "kind": "probe", "payload": { "echo": format!("{tenant}-canary") },
+            "kind": "probe", "payload": { "echo": format!("{tenant}-canary"), "fail_attempts": 1 },
             "resource_key": format!("{tenant}-canary"), "labels": { "mark": format!("{tenant}-canary") }
         });
         let key = format!("{tenant}-canary");
@@ -29,6 +29,13 @@ async fn stack_of_two() -> Stack {
             .await
             .expect(202);
         stack.ended(&caller, &job.text_of("id")).await;
+        let switch = "INSERT INTO switches (id, tenant_id, action, reason, created_at, expires_at)
+                      VALUES (gen_random_uuid(), $1, 'pause', $1 || '-canary', now(), now() + interval '1 second')";
+        sqlx::query(switch)
+            .bind(tenant)
+            .execute(&mut stack.owner().await)
+            .await
+            .unwrap();
     }
     let mut owner = stack.owner().await;
     for (table, column) in tenant_tables(&mut owner).await {

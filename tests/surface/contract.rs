@@ -387,6 +387,17 @@ async fn every_operations_answer_is_what_its_schema_says() {
     let job = order(&caller, &fails).await;
     conforms("create_job", &job);
     conforms("create_job", &caller.post("/api/v1/jobs", &json!({})).await);
+    let batch = json!({ "jobs": [{ "kind": "probe", "payload": {} }] });
+    conforms(
+        "create_batch",
+        &caller.post("/api/v1/jobs:batch", &batch).await,
+    );
+    conforms(
+        "create_batch",
+        &caller
+            .post("/api/v1/jobs:batch", &json!({ "jobs": [] }))
+            .await,
+    );
     let path = format!("/api/v1/jobs/{}", job.text_of("id"));
     stack.ended(&caller, &job.text_of("id")).await;
     conforms("get_job", &caller.get(&path).await);
@@ -395,6 +406,14 @@ async fn every_operations_answer_is_what_its_schema_says() {
         "list_job_attempts",
         &caller.get(&format!("{path}/attempts")).await,
     );
+    conforms(
+        "list_job_events",
+        &caller.get(&format!("{path}/events")).await,
+    );
+    for since in ["", "?since=0", "?since=99", "?since=x"] {
+        let events = caller.get(&format!("/api/v1/events{since}")).await;
+        conforms("list_events", &events);
+    }
     conforms("list_jobs", &caller.get("/api/v1/jobs").await);
     conforms("list_jobs", &caller.without_key().get("/api/v1/jobs").await);
     conforms("list_job_kinds", &caller.get("/api/v1/job-kinds").await);

@@ -6,12 +6,14 @@
 mod access;
 mod authenticate;
 mod caller;
+mod credentials;
 mod key_owners;
 mod routes;
 
 pub use access::Access;
 pub use authenticate::why_refused;
 pub use caller::{Caller, TenantCaller};
+pub use credentials::Credentials;
 pub use key_owners::KeyOwners;
 #[cfg(test)]
 pub use routes::ACCESS_EXTENSION;

@@ -1,5 +1,6 @@
 //! One folder per resource, one file per verb.
 
+mod events;
 mod job_kinds;
 mod jobs;
 mod page;
@@ -15,6 +16,7 @@ use crate::auth::Routes;
 pub fn register(routes: Routes) -> Routes {
     let routes = tenants::register(routes);
     let routes = jobs::register(routes);
+    let routes = events::register(routes);
     let routes = job_kinds::register(routes);
     let routes = switches::register(routes);
     let routes = queues::register(routes);

@@ -45,6 +45,11 @@ impl PageLimit {
         }
     }
 
+    /// How many items a page has at most.
+    pub const fn items(self) -> i64 {
+        self.0
+    }
+
     /// How many rows to ask for: one more than a page has tells whether there is a next.
     pub fn rows(self) -> i64 {
         self.0 + 1

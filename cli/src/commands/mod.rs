@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod api;
+mod bench;
 mod config;
 mod keys;
 mod migrate;
@@ -50,6 +51,7 @@ pub fn run(args: Args) -> Result<()> {
             }),
         },
         Command::Config => config::run(&global.settings(&())?),
+        Command::Bench(flags) => bench::run(&global, &flags),
         Command::Simulator(flags) => {
             with_runtime(&global.settings(&())?, |_| simulator::run(flags))
         }

@@ -287,6 +287,12 @@ fn tie_to_parent(command: &mut Command, handle: Handle, signal: Signal) {
     }
 }
 
+/// Starts a process that gets `signal` when this process ends, however it ends.
+pub(super) fn spawn_tied(mut command: Command, signal: Signal) -> io::Result<Child> {
+    tie_to_parent(&mut command, Handle::None, signal);
+    spawn_on_lasting_thread(command)
+}
+
 struct Request {
     command: Command,
     reply: SyncSender<io::Result<Child>>,

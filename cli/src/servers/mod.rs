@@ -27,13 +27,16 @@ mod postgres;
 mod programs;
 mod redis;
 mod temporary;
+mod tied;
 #[cfg(any(test, not(target_os = "linux")))]
 mod watchdog;
 
 pub use self::child::Server;
 pub use self::error::ServersError;
 pub use self::lock::DataDirLock;
+pub(crate) use self::port::free_port;
 pub use self::postgres::{PostgresOptions, PrivatePostgres};
 pub use self::programs::{Programs, find_or_install};
 pub use self::redis::{PrivateRedis, RedisOptions};
-pub use self::temporary::TemporaryServers;
+pub use self::temporary::{TemporaryOptions, TemporaryServers};
+pub use self::tied::TiedChild;

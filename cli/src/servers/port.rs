@@ -10,7 +10,7 @@ use super::error::ServersError;
 const ATTEMPTS: usize = 5;
 
 /// A port of 127.0.0.1 that was free a moment ago.
-pub(super) fn free_port() -> io::Result<u16> {
+pub(crate) fn free_port() -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

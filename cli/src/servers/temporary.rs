@@ -1,5 +1,6 @@
-//! A pair of private servers for the life of one process: what the tests run on. Nobody has to stop
-//! them: they go when the process goes, and their folder goes with the next process that starts some.
+//! A pair of private servers for the life of one process: what tests and benchmarks run on. Nobody
+//! has to stop them: they go when the process goes, and their folder goes with the next process that
+//! starts some.
 
 use std::env;
 use std::fs::{self, DirBuilder};
@@ -20,9 +21,28 @@ use super::programs::Programs;
 use super::redis::{PrivateRedis, RedisOptions};
 
 const PREFIX: &str = "unity-test-";
-const MAX_CONNECTIONS: u32 = 200;
 
-/// A private PostgreSQL and a private Redis in a temporary folder, without durability.
+/// How a temporary pair is run.
+#[derive(Clone, Copy, Debug)]
+pub struct TemporaryOptions {
+    /// Whether PostgreSQL waits for the disk at each commit, and Redis keeps its append-only file: as
+    /// users run them, and of no use to tests.
+    pub durable: bool,
+    /// The most connections to PostgreSQL at a time.
+    pub max_connections: u32,
+}
+
+impl Default for TemporaryOptions {
+    /// What tests want.
+    fn default() -> Self {
+        Self {
+            durable: false,
+            max_connections: 200,
+        }
+    }
+}
+
+/// A private PostgreSQL and a private Redis in a temporary folder.
 ///
 /// Dropping it stops both and removes the folder. A process that keeps it in a `static` never drops
 /// it: then the servers end with the process, and the next [`TemporaryServers::start`] of the same
@@ -35,18 +55,30 @@ pub struct TemporaryServers {
 }
 
 impl TemporaryServers {
+    /// Starts both without durability, as [`TemporaryServers::start_with`] does.
+    pub fn start(programs: &Programs) -> Result<Self, ServersError> {
+        Self::start_with(programs, TemporaryOptions::default())
+    }
+
     /// Starts both, after removing the folders that dead processes left. Blocks for 2 to 4 s, most
     /// of it for a fresh cluster.
-    pub fn start(programs: &Programs) -> Result<Self, ServersError> {
+    pub fn start_with(
+        programs: &Programs,
+        options: TemporaryOptions,
+    ) -> Result<Self, ServersError> {
         let parent = env::temp_dir();
         remove_leftovers(&parent);
         let folder = TemporaryFolder::create(&parent)?;
-        let redis = PrivateRedis::start(programs, &folder.path, RedisOptions { persist: false })?;
-        let options = PostgresOptions {
-            durable: false,
-            max_connections: MAX_CONNECTIONS,
+        let TemporaryOptions {
+            durable,
+            max_connections,
+        } = options;
+        let redis = PrivateRedis::start(programs, &folder.path, RedisOptions { persist: durable })?;
+        let postgres_options = PostgresOptions {
+            durable,
+            max_connections,
         };
-        let postgres = PrivatePostgres::start(programs, &folder.path, options)?;
+        let postgres = PrivatePostgres::start(programs, &folder.path, postgres_options)?;
         Ok(Self {
             postgres,
             redis,

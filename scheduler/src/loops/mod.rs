@@ -13,6 +13,7 @@ mod keep_gate_open;
 mod offer_forgotten_jobs;
 mod queue_due_jobs;
 mod rescue_expired_leases;
+mod trim_events;
 
 use std::time::Duration;
 
@@ -112,6 +113,9 @@ pub(crate) fn ticks() -> Vec<Tick> {
         }),
         tick("expire_idempotency_keys", 600 * SECOND, |c| {
             Box::pin(expire_idempotency_keys::tick(c))
+        }),
+        tick("trim_events", 60 * SECOND, |c| {
+            Box::pin(trim_events::tick(c))
         }),
     ]
 }

@@ -42,6 +42,7 @@ impl Default for PoolSettings {
 #[derive(Debug, Clone)]
 pub struct Database {
     app: PgPool,
+    each_tenant: PgPool,
     authenticator: PgPool,
     engine: PgPool,
     operator: PgPool,
@@ -66,6 +67,7 @@ impl Database {
         let app = PgConnectOptions::from_str(&urls.app)?;
         let platform = PgConnectOptions::from_str(&urls.platform)?;
         let database = Self {
+            each_tenant: open_with(app.clone(), None, true, settings),
             app: open(app, None, settings),
             authenticator: open(platform.clone(), Some(Authenticator::ROLE), settings),
             engine: open(platform.clone(), Some(Engine::ROLE), settings),
@@ -84,7 +86,7 @@ impl Database {
 
     /// A session for reads of many tenants' rows at once, each in its tenant's name.
     pub async fn each_tenant(&self) -> Result<EachTenantTx, DbError> {
-        EachTenantTx::begin(&self.app).await
+        EachTenantTx::begin(&self.each_tenant).await
     }
 
     /// Finds the owner of an API key before a tenant is known.
@@ -134,6 +136,7 @@ impl Database {
     pub async fn close(&self) {
         futures::join!(
             self.app.close(),
+            self.each_tenant.close(),
             self.authenticator.close(),
             self.engine.close(),
             self.operator.close()
@@ -176,10 +179,33 @@ async fn refuse_bypass(pool: &PgPool) -> Result<(), DbError> {
     }
 }
 
+/// For sessions whose statements take arrays and look every row up by an index. Such a statement is
+/// planned once: planning it anew costs as much as running it. A plan that was made while a table was
+/// empty must not scan it when it is full, nor join all of it.
+const LOOK_UP_BY_INDEX: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    // The cost that stands for "off" would look like a query worth compiling.
+    ("jit", "off"),
+];
+
 fn open(options: PgConnectOptions, role: Option<&str>, settings: PoolSettings) -> PgPool {
+    let by_index = role == Some(Engine::ROLE) || role == Some(Authenticator::ROLE);
+    open_with(options, role, by_index, settings)
+}
+
+fn open_with(
+    options: PgConnectOptions,
+    role: Option<&str>,
+    by_index: bool,
+    settings: PoolSettings,
+) -> PgPool {
     let options = options
         .application_name("unity")
         .options([("statement_timeout", STATEMENT_TIMEOUT)])
+        .options(by_index.then_some(LOOK_UP_BY_INDEX).into_iter().flatten())
         .options(role.map(|role| ("role", role)));
     PgPoolOptions::new()
         .max_connections(settings.max_connections)

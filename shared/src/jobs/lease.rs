@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::JobProgress;
 use crate::{
     db::{DbError, Engine, PlatformTx},
+    events::JOB_PROGRESS,
     ids::{JobId, TenantId},
 };
 
@@ -19,6 +20,29 @@ pub struct LeaseKey {
     pub id: JobId,
     /// The attempt's fence.
     pub fence: i64,
+}
+
+/// Items in the order of their jobs. Statements over many rows lock them in the order of their
+/// input, so two that meet wait for each other in one direction only.
+fn in_order<'a, T: AsRef<LeaseKey>>(items: impl Iterator<Item = &'a T>) -> Vec<&'a T> {
+    let mut items: Vec<&T> = items.collect();
+    items.sort_by(|a, b| {
+        let (a, b) = (a.as_ref(), b.as_ref());
+        (&a.tenant_id, a.id).cmp(&(&b.tenant_id, b.id))
+    });
+    items
+}
+
+impl AsRef<Self> for LeaseKey {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl AsRef<LeaseKey> for Report {
+    fn as_ref(&self) -> &LeaseKey {
+        &self.lease
+    }
 }
 
 /// Extends leases and answers the jobs whose lease still was the caller's, each with whether somebody
@@ -87,7 +111,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(leases: &[LeaseKey]) -> Self {
+    fn of<'a>(leases: impl IntoIterator<Item = &'a LeaseKey>) -> Self {
+        let leases = in_order(leases.into_iter());
         Self {
             tenants: leases
                 .iter()
@@ -99,21 +124,59 @@ impl Columns {
     }
 }
 
-/// Records how far the attempt is. Answers whether the lease still was the caller's.
+/// A handler's word on how far its attempt is.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Which attempt of which job.
+    pub lease: LeaseKey,
+    /// How far it is.
+    pub progress: JobProgress,
+}
+
+/// Records reports, at most one of each attempt, and answers the jobs for which it counted: their
+/// attempt still ran under the fence. Each leaves an event `job.progress` in its tenant's sequence.
+///
+/// Rows are locked before counters, and counters in the order of tenants, as everywhere.
 pub async fn record_progress(
     tx: &mut PlatformTx<Engine>,
-    lease: &LeaseKey,
-    progress: &JobProgress,
-) -> Result<bool, DbError> {
-    let done = sqlx::query!(
-        "UPDATE jobs SET progress = $4
-         WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND status = 'running'",
-        lease.tenant_id.as_str(),
-        lease.id.as_uuid(),
-        lease.fence,
-        serde_json::json!({ "percent": progress.percent, "message": progress.message }),
+    reports: &[Report],
+    now: DateTime<Utc>,
+) -> Result<HashSet<JobId>, DbError> {
+    let reports = in_order(reports.iter());
+    let Columns {
+        tenants,
+        ids,
+        fences,
+    } = Columns::of(reports.iter().map(|report| &report.lease));
+    let progress: Vec<serde_json::Value> = reports
+        .iter()
+        .map(|Report { lease: _, progress }| {
+            serde_json::json!({ "percent": progress.percent, "message": progress.message })
+        })
+        .collect();
+    let counted = sqlx::query_scalar!(
+        r#"WITH reported AS (
+               UPDATE jobs AS job
+               SET progress = report.progress
+               FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::jsonb[])
+                   AS report (tenant_id, id, fence, progress)
+               WHERE job.tenant_id = report.tenant_id AND job.id = report.id
+                 AND job.fence = report.fence AND job.status = 'running'
+               RETURNING job.tenant_id, job.id, job.kind, job.progress
+           ), told AS (
+               SELECT tell(array_agg(tenant_id), array_agg(id), array_agg($5::text),
+                           array_agg(jsonb_build_object('kind', kind) || progress), $6)
+               FROM reported
+           )
+           SELECT id AS "id!: JobId" FROM reported CROSS JOIN told"#,
+        &tenants,
+        &ids,
+        &fences,
+        &progress,
+        JOB_PROGRESS,
+        now,
     )
-    .execute(tx.connection())
+    .fetch_all(tx.connection())
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(counted.into_iter().collect())
 }

@@ -45,7 +45,7 @@ pub use expire::expire_jobs;
 pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 pub use kind::{JobKind, KindSpec, PayloadError};
-pub use lease::{LeaseKey, deliver_cancels, record_progress, renew_leases};
+pub use lease::{LeaseKey, Report, deliver_cancels, record_progress, renew_leases};
 pub use read::{
     JobFilter, Runner, find_job, find_jobs, find_runner, list_attempts, list_jobs, locate_job,
 };

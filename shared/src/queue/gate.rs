@@ -11,10 +11,7 @@ use redis::{
 };
 
 use super::{ReadyQueueKeys, ShardId, WakeListener, scripts::Scripts};
-use crate::{
-    clock::Clock,
-    ids::{JobId, TenantId},
-};
+use crate::clock::Clock;
 
 /// Redis did not do what was asked. Every operation of the gate may be repeated, and whatever is
 /// lost on the way is mended from the rows.
@@ -67,8 +64,6 @@ pub struct Gate {
 /// microseconds.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Jobs in one message.
-const TOLD_AT_ONCE: usize = 500;
 
 impl Gate {
     /// Connects to the Redis at `url`.
@@ -121,8 +116,9 @@ impl Gate {
         WakeListener::start(self.client.clone(), self.key(&format!("wake:{queue}")))
     }
 
-    /// Listens for jobs of which there is something new to see; a message has a line `tenant \t job`
-    /// for each, with no tenant where the gate did not know the job any more.
+    /// Listens for jobs of which there is news; each message is read by [`Told::read_all`].
+    ///
+    /// [`Told::read_all`]: super::Told::read_all
     #[must_use]
     pub fn listen_for_news(&self) -> WakeListener {
         WakeListener::start(self.client.clone(), self.key("told"))
@@ -148,29 +144,6 @@ impl Gate {
             .publish(self.key("pools"), pool)
             .await
             .map_err(GateError::call("tell workers of their pool"))
-    }
-
-    /// Tells whoever waits for a job, or follows its tenant's events, that there is something to see.
-    pub async fn tell(&self, tenant: &TenantId, job: JobId) -> Result<(), GateError> {
-        self.connection
-            .clone()
-            .publish(self.key("told"), format!("{tenant}\t{job}"))
-            .await
-            .map_err(GateError::call("tell of an event"))
-    }
-
-    /// The same of many jobs of one tenant.
-    pub async fn tell_of(&self, tenant: &TenantId, jobs: &[JobId]) -> Result<(), GateError> {
-        for some in jobs.chunks(TOLD_AT_ONCE) {
-            let lines: Vec<String> = some.iter().map(|job| format!("{tenant}\t{job}")).collect();
-            let _: i64 = self
-                .connection
-                .clone()
-                .publish(self.key("told"), lines.join("\n"))
-                .await
-                .map_err(GateError::call("tell of events"))?;
-        }
-        Ok(())
     }
 
     /// The epoch under which admission is open; absent = the gate is closed and wants a refill.

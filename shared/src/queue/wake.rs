@@ -1,4 +1,4 @@
-//! Messages from the gate: work was admitted, an attempt has ended.
+//! Messages from the gate: work was admitted, a job has news.
 //!
 //! A message can be lost (Redis publishes to whoever listens at that moment), so a listener is a
 //! hint that saves waiting; whoever uses it also looks at a slow beat.
@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// A message of the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
-    /// The payload of a message: a count of admissions, or a job id.
+    /// The payload of a message: a count of admissions, or a job of which there is news.
     Message(String),
     /// The connection was lost and is back: anything may have been missed.
     Reconnected,

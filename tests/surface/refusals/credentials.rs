@@ -7,6 +7,7 @@ use unity_shared::{
 };
 
 use super::{JOBS, Quiet, Refusal, TENANTS, Who, probe, tenant};
+use crate::harness::eventually;
 
 /// A key with its last character changed, so that only the checksum is wrong.
 fn with_wrong_checksum(key: &str) -> String {
@@ -29,6 +30,11 @@ async fn key_that_was(quiet: &Quiet, column: &str) -> String {
         .await
         .unwrap();
     assert_eq!(done.rows_affected(), 1);
+    // What the API remembers of a key's owner ends within two seconds.
+    eventually("the key is refused", || async {
+        (caller.get(JOBS).await.status == 401).then_some(())
+    })
+    .await;
     key
 }
 

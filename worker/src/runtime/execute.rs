@@ -6,9 +6,9 @@ use serde_json::Value;
 use tokio::task::JoinError;
 use tracing::Instrument;
 use unity_shared::{
+    batch::Batcher,
     clock::Clock,
-    db::Database,
-    jobs::{ClaimedJob, JobFailure, LeaseKey, RetryPolicy, Verdict},
+    jobs::{ClaimedJob, JobFailure, LeaseKey, Report, RetryPolicy, Verdict},
 };
 
 use super::{
@@ -30,7 +30,7 @@ pub(super) async fn execute(
     job: Arc<ClaimedJob>,
     place: &Place,
     registry: &Registry,
-    database: &Database,
+    reports: &Batcher<Report, ()>,
     clock: &Clock,
 ) -> Option<Verdict> {
     let Some(registered) = registry.find(&job.kind) else {
@@ -42,13 +42,18 @@ pub(super) async fn execute(
         id: job.id,
         fence: job.fence,
     };
+    let progress = ProgressReporter::new(reports.clone(), lease);
     let context = JobContext {
         job: Arc::clone(&job),
-        progress: ProgressReporter::new(database.clone(), lease),
+        progress: progress.clone(),
         cancelled: place.token.clone(),
     };
     let grace = registered.spec.cancel_grace;
     let ending = run_bounded(&job, place, grace, registered.run(context)).await;
+    if let Ending::Handler(_) = ending {
+        // A verdict that overtook it would make the last report too late.
+        progress.flush().await;
+    }
     verdict(&job, ending, place, registered.spec.retry, clock)
 }
 

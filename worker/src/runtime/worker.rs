@@ -11,7 +11,7 @@ use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
-    jobs::{ClaimedJob, Finish, LeaseKey, Verdict},
+    jobs::{ClaimedJob, Finish, LeaseKey, Report, Verdict},
     queue::{Gate, Settled},
     telemetry::chain,
 };
@@ -26,6 +26,7 @@ use super::{
     finish::Finisher,
     heartbeat::Heartbeat,
     inflight::InFlight,
+    progress::Recorder,
     register::{Registration, insert_worker, mark_worker_stopped},
     settle::Settler,
     source::{GateSource, Member, ReadyJob},
@@ -92,7 +93,7 @@ struct Way {
     settlements: Batcher<Settled, ()>,
     inflight: InFlight,
     registry: Arc<Registry>,
-    database: Database,
+    reports: Batcher<Report, ()>,
     clock: Clock,
 }
 
@@ -194,13 +195,18 @@ impl Worker {
             gate: gate.clone(),
             worker: self.id,
         };
+        let recorder = Recorder {
+            database: database.clone(),
+            gate: gate.clone(),
+            clock: clock.clone(),
+        };
         Way {
             claims: claimer.start(),
             finishes: finisher.start(),
             settlements: settler.start(),
             inflight,
             registry: Arc::new(registry),
-            database: database.clone(),
+            reports: recorder.start(),
             clock: clock.clone(),
         }
     }
@@ -332,7 +338,7 @@ async fn carry_out(job: ClaimedJob, way: &Way) -> Duration {
         Arc::clone(&job),
         &place,
         &way.registry,
-        &way.database,
+        &way.reports,
         &way.clock,
     )
     .await;

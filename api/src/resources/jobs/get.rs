@@ -18,13 +18,14 @@ use crate::{
     auth::Caller,
     error::ApiError,
     extract::{PathId, QueryParameters},
+    news::Subject,
     problem::ProblemBody,
     serve::Closing,
     state::ApiState,
 };
 
 const LONGEST_WAIT_SECONDS: u64 = 30;
-/// A message that an attempt ended can be lost; then the job is seen this much later.
+/// A message that there is news can be lost; then the job is seen this much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How to answer.
@@ -94,7 +95,7 @@ async fn wait_for_end(
     id: JobId,
     over: impl Future<Output = ()>,
 ) -> Result<Job, ApiError> {
-    let mut ends = state.watch_end(id);
+    let mut news = state.watch(Subject::Job(id));
     let mut over = std::pin::pin!(over);
     loop {
         let job = read_job(state, tenant, id).await?;
@@ -103,7 +104,7 @@ async fn wait_for_end(
         }
         tokio::select! {
             () = &mut over => return Ok(job),
-            _ = timeout(LOOK_AGAIN, ends.changed()) => {}
+            _ = timeout(LOOK_AGAIN, news.changed()) => {}
         }
     }
 }

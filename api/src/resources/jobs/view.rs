@@ -25,6 +25,8 @@ pub struct JobLinks {
     /// The job itself.
     #[serde(rename = "self")]
     this: String,
+    /// What happens to it, as it happens.
+    events: String,
     /// Its attempts.
     attempts: String,
 }
@@ -32,10 +34,15 @@ pub struct JobLinks {
 impl From<Job> for JobView {
     fn from(job: Job) -> Self {
         let this = address(job.id);
+        let events = format!("{this}/events");
         let attempts = format!("{this}/attempts");
         Self {
             job,
-            links: JobLinks { this, attempts },
+            links: JobLinks {
+                this,
+                events,
+                attempts,
+            },
         }
     }
 }
