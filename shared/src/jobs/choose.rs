@@ -49,15 +49,16 @@ impl Choice {
 /// Jobs of the transaction's tenant that have not ended and that nobody has asked to be cancelled.
 pub async fn choose_to_cancel(tx: &mut TenantTx, choice: &Choice) -> Result<Vec<Chosen>, DbError> {
     let (tenant, ids) = (tx.tenant().clone(), choice.ids());
-    // A branch for each status: each is read from its index in the order of ids.
+    // A branch for each status: each is read from its index, in the order of ids and no further than
+    // the limit.
     let chosen = sqlx::query_as!(
         Chosen,
         r#"SELECT id AS "id!: JobId", kind AS "kind!" FROM
-               (SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'scheduled'
-                UNION ALL SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'queued'
-                UNION ALL SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'retrying'
-                UNION ALL SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'running'
-                                               AND cancel_requested_at IS NULL) AS job
+               ((SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'scheduled' ORDER BY id)
+                UNION ALL (SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'queued' ORDER BY id)
+                UNION ALL (SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'retrying' ORDER BY id)
+                UNION ALL (SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'running'
+                                                AND cancel_requested_at IS NULL ORDER BY id)) AS job
            WHERE ($2::text IS NULL OR status = $2)
              AND ($3::text IS NULL OR kind = $3)
              AND ($4::jsonb IS NULL OR labels @> $4)
@@ -86,9 +87,9 @@ pub async fn choose_to_revive(tx: &mut TenantTx, choice: &Choice) -> Result<Vec<
     let chosen = sqlx::query_as!(
         Chosen,
         r#"SELECT id AS "id!: JobId", kind AS "kind!" FROM
-               (SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'retrying'
-                UNION ALL SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'failed'
-                UNION ALL SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'cancelled') AS job
+               ((SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'retrying' ORDER BY id)
+                UNION ALL (SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'failed' ORDER BY id)
+                UNION ALL (SELECT * FROM jobs WHERE tenant_id = $1 AND status = 'cancelled' ORDER BY id)) AS job
            WHERE ($2::text IS NULL OR status = $2)
              AND ($3::text IS NULL OR kind = $3)
              AND ($4::jsonb IS NULL OR labels @> $4)
