@@ -143,6 +143,8 @@ local function next_kind(queue, tenant, free)
         if not best or tonumber(head[2]) < best_score then
           best, best_score = kind, tonumber(head[2])
         end
+      else
+        tidy_waiting(queue, tenant, kind)
       end
     end
   end
