@@ -4,7 +4,7 @@ mod bench;
 mod dev_command;
 mod drain;
 mod events;
-mod gate;
+pub mod gate;
 mod long_poll;
 pub(crate) mod processes;
 mod provision;
