@@ -8,9 +8,13 @@ mod dead_letters;
 mod dev_command;
 mod drain;
 mod events;
+<<<<<<< HEAD
 mod fleet;
 mod gate;
 mod limits;
+=======
+pub mod gate;
+>>>>>>> proof
 mod long_poll;
 pub(crate) mod processes;
 mod provision;

@@ -12,7 +12,13 @@ local answer = {epoch or ''}
 local ids = {}
 for i = 7, #ARGV do ids[#ids + 1] = ARGV[i] end
 local texts, holders = fields('jobs', ids), fields('claimed', ids)
-local taken, claims, foreign = {}, {}, {}
+local taken, claims, foreign, renewals = {}, {}, {}, {}
+local function renew(zset, id)
+  local list = renewals[zset] or {}
+  renewals[zset] = list
+  list[#list + 1] = now + lease
+  list[#list + 1] = id
+end
 for i, id in ipairs(ids) do
   local job = parse(texts[i])
   local tenant = ''
@@ -20,14 +26,9 @@ for i, id in ipairs(ids) do
     local until_ms = tonumber(call('ZSCORE', key('slots', job.tenant), id) or '0')
     if until_ms > now then
       if can_run[job.kind] then
-        -- The heartbeat renews in time what was admitted a moment ago.
-        if until_ms < now + lease * 0.7 then
-          call('ZADD', key('slots', job.tenant), now + lease, id)
-          if limits(job.tenant).kinds[job.kind] then
-            call('ZADD', key('slots', job.tenant, job.kind), now + lease, id)
-          end
-          call('ZADD', key('admitted', queue, job.kind), now + lease, id)
-        end
+        renew(key('slots', job.tenant), id)
+        if limits(job.tenant).kinds[job.kind] then renew(key('slots', job.tenant, job.kind), id) end
+        renew(key('admitted', queue, job.kind), id)
         tenant = job.tenant
         taken[#taken + 1] = id
         claims[#claims + 1] = id
@@ -41,6 +42,7 @@ for i, id in ipairs(ids) do
   answer[#answer + 1] = tenant
 end
 if #taken > 0 then bulk('HSET', P .. 'claimed', claims) end
+for zset, members in pairs(renewals) do bulk('ZADD', zset, members) end
 forget_ready(queue, taken)
 if #ids > 0 then bulk('SREM', key('queue', queue, 'inflight', worker), ids) end
 hand_over(queue, foreign)
