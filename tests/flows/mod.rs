@@ -8,13 +8,9 @@ mod dead_letters;
 mod dev_command;
 mod drain;
 mod events;
-<<<<<<< HEAD
 mod fleet;
-mod gate;
-mod limits;
-=======
 pub mod gate;
->>>>>>> proof
+mod limits;
 mod long_poll;
 pub(crate) mod processes;
 mod provision;
