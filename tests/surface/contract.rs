@@ -493,7 +493,7 @@ async fn show_operations(stack: &Stack, conforms: &mut impl FnMut(&str, &Answer)
     );
     let pools = admin.get("/api/v1/worker-pools").await.expect(200);
     conforms("list_worker_pools", &pools);
-    let patch = json!({ "concurrency": null });
-    let pool = admin.patch("/api/v1/worker-pools/default", &patch).await;
+    let reset = json!({ "concurrency": null });
+    let pool = admin.patch("/api/v1/worker-pools/default", &reset).await;
     conforms("change_worker_pool", &pool.expect(200));
 }

@@ -1,6 +1,10 @@
 //! Where the API is, with which key it is called, and what it answers.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::{Client, Method, Url};
@@ -56,7 +60,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 impl ClientFlags {
     /// What the flags and the environment say, or what is missing.
     pub(super) fn connect(&self, whose: Whose) -> Result<Api> {
-        let record = self.dev_data_dir.as_ref().map(read_record).transpose()?;
+        let record = self.dev_data_dir.as_deref().map(read_record).transpose()?;
         let url = self
             .api_url
             .clone()
@@ -82,7 +86,7 @@ impl ClientFlags {
     }
 }
 
-fn read_record(folder: &PathBuf) -> Result<DevRecord> {
+fn read_record(folder: &Path) -> Result<DevRecord> {
     let path = folder.join("dev.json");
     let text = fs::read_to_string(&path)
         .with_context(|| format!("could not read {} (is unity dev running?)", path.display()))?;
@@ -190,21 +194,19 @@ impl Api {
 /// A problem in one line: what is wrong, where, and under which names it is found.
 fn problem_text(problem: &Value, status: u16) -> String {
     let text = |field: &str| problem.get(field).and_then(Value::as_str);
-    let mut line = text("detail")
-        .unwrap_or("the API refused the request")
-        .to_owned();
+    let detail = text("detail").unwrap_or("the API refused the request");
     let faults = problem.get("errors").and_then(Value::as_array);
-    for fault in faults.into_iter().flatten() {
-        let part = |field: &str| fault.get(field).and_then(Value::as_str).unwrap_or_default();
-        line.push_str(&format!("; {}: {}", part("pointer"), part("detail")));
-    }
+    let faults: Vec<String> = faults
+        .into_iter()
+        .flatten()
+        .map(|fault| {
+            let part = |field: &str| fault.get(field).and_then(Value::as_str).unwrap_or_default();
+            format!("; {}: {}", part("pointer"), part("detail"))
+        })
+        .collect();
     let code = text("code").map_or_else(|| format!("HTTP {status}"), str::to_owned);
-    line.push_str(&format!(" (code {code}"));
-    if let Some(request) = text("request_id") {
-        line.push_str(&format!(", request_id {request}"));
-    }
-    line.push(')');
-    line
+    let request = text("request_id").map_or_else(String::new, |id| format!(", request_id {id}"));
+    format!("{detail}{} (code {code}{request})", faults.concat())
 }
 
 #[cfg(test)]

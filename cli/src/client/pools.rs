@@ -90,9 +90,12 @@ pub(crate) async fn run(args: PoolsArgs) -> Result<()> {
             if patch.is_empty() {
                 bail!("nothing to set: say --concurrency, --pause, --resume or --replicas");
             }
-            let path = ["worker-pools", &pool];
             let pool = api
-                .send(Method::PATCH, &path, &Value::Object(patch))
+                .send(
+                    Method::PATCH,
+                    &["worker-pools", &pool],
+                    &Value::Object(patch),
+                )
                 .await?;
             api.show(&pool, |pool| table::fields(pool, COLUMNS));
         }

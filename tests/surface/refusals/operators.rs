@@ -127,6 +127,14 @@ async fn a_switch_that_cannot_be_is_refused_with_its_place() {
             "body.invalid",
         ));
     }
+    quiet.refuses(refusals).await;
+    quiet.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_is_nobodys_business_but_an_operators() {
+    let mut quiet = Quiet::start().await;
+    let mut refusals = Vec::new();
     let nobodys = format!("{SWITCHES}/{}", uuid::Uuid::now_v7());
     for path in [nobodys.as_str(), "/api/v1/switches/x"] {
         for method in ["GET", "DELETE"] {
@@ -140,13 +148,7 @@ async fn a_switch_that_cannot_be_is_refused_with_its_place() {
             ));
         }
     }
-    let refused = send(
-        "POST",
-        SWITCHES,
-        &order("reason", json!("x")),
-        403,
-        "role.insufficient",
-    );
+    let refused = send("POST", SWITCHES, &json!({}), 403, "role.insufficient");
     refusals.push(Refusal {
         who: Who::Admin,
         ..refused
