@@ -230,9 +230,12 @@ pub struct BenchFlags {
     /// How many jobs a drain takes.
     #[arg(long, hide = true, default_value_t = 20_000)]
     pub jobs: usize,
-    /// How many tenants share the work where it is not one's alone.
-    #[arg(long, hide = true, default_value_t = 100)]
-    pub tenants: usize,
+    /// How many tenants share the work where it is not one's alone: 20 in `faults`, else 100.
+    #[arg(long, value_name = "N")]
+    pub tenants: Option<usize>,
+    /// Goes through the faults again and again for so long; without it, once.
+    #[arg(long, value_name = "N")]
+    pub minutes: Option<f64>,
 }
 
 /// What can be done with API keys.

@@ -7,7 +7,7 @@ use unity_shared::tenancy::{JobLimits, Plan};
 
 use crate::harness::{Caller, Stack, StackOptions, eventually};
 
-async fn set_limit(stack: &Stack, tenant: &str, max_concurrent: u32) {
+pub async fn set_limit(stack: &Stack, tenant: &str, max_concurrent: u32) {
     sqlx::query("UPDATE tenants SET max_concurrent = $2 WHERE id = $1")
         .bind(tenant)
         .bind(i32::try_from(max_concurrent).unwrap())

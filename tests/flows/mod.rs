@@ -9,7 +9,7 @@ mod dev_command;
 mod drain;
 mod events;
 mod fleet;
-mod gate;
+pub mod gate;
 mod limits;
 mod long_poll;
 pub(crate) mod processes;

@@ -207,7 +207,9 @@ impl Worker {
         let mut kept = HashMap::new();
         if !keys.is_empty() {
             let mut tx = stack.database.engine().statement().await.unwrap();
-            kept = renew_leases(&mut tx, &keys, now + LEASE).await.unwrap();
+            kept = renew_leases(&mut tx, &keys, now, now + LEASE)
+                .await
+                .unwrap();
         }
         self.give_up(|job| !kept.contains_key(&job.id));
         self.last_beat = now;

@@ -32,7 +32,7 @@ pub(super) struct Ground {
     databases: Mutex<Vec<String>>,
     folder: PathBuf,
     // Last: stopped and removed after everything else.
-    private: Option<TemporaryServers>,
+    private: Option<Mutex<TemporaryServers>>,
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -84,7 +84,7 @@ impl Ground {
             redis_url,
             databases: Mutex::default(),
             folder,
-            private,
+            private: private.map(Mutex::new),
             _temporary: temporary,
         })
     }
@@ -213,7 +213,18 @@ impl Ground {
     /// The heads of the servers' processes, where they are ours.
     pub(super) fn server_pids(&self) -> Option<(u32, u32)> {
         let servers = self.private.as_ref()?;
+        let servers = servers.lock().unwrap_or_else(PoisonError::into_inner);
         Some((servers.postgres().pid(), servers.redis().pid()))
+    }
+
+    /// Kills a Redis that is ours and starts it again, on its data and at its address.
+    pub(super) async fn restart_redis(&self) -> Result<()> {
+        let servers = self.private.as_ref().context("Redis is not ours")?;
+        tokio::task::block_in_place(|| {
+            let programs = find_or_install(&say)?;
+            let mut servers = servers.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(servers.restart_redis(&programs)?)
+        })
     }
 
     /// Transactions that were ended in a database since it was made, as far as they have been

@@ -55,8 +55,18 @@ impl Request {
         Self::new(method, path, key, body.to_string().as_bytes())
     }
 
+    /// Posts JSON to `path` under an idempotency key, so that it can be sent again.
+    pub(super) fn order(path: &str, key: &str, idempotency_key: &str, body: &Value) -> Self {
+        let more = format!("idempotency-key: {idempotency_key}\r\n");
+        Self::with_head("POST", path, key, &more, body.to_string().as_bytes())
+    }
+
     fn new(method: &str, path: &str, key: &str, body: &[u8]) -> Self {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n");
+        Self::with_head(method, path, key, "", body)
+    }
+
+    fn with_head(method: &str, path: &str, key: &str, more: &str, body: &[u8]) -> Self {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{more}");
         if !key.is_empty() {
             head.push_str("authorization: Bearer ");
             head.push_str(key);

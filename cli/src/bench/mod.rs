@@ -9,12 +9,14 @@
 //! | `tenants`, `orders`, `rows` | who asks, for what, and what became of it |
 //! | `load`, `http` | the load, and the least HTTP client |
 //! | `backlog`, `processes` | a backlog written straight into the rows; what processes cost |
+//! | `faults` | drills: what is killed, and what is counted then |
 //! | `table` | the figures for people |
 
 mod backlog;
 mod drain;
 mod enqueue;
 mod fairness;
+mod faults;
 mod figure;
 mod ground;
 mod growth;
@@ -72,6 +74,9 @@ struct Sizes {
     tenants: usize,
 }
 
+/// How many tenants many are, unless it is said.
+const MANY_TENANTS: usize = 100;
+
 /// Whose jobs a figure is about.
 #[derive(Clone, Copy)]
 enum Tenants {
@@ -107,18 +112,25 @@ pub async fn run(flags: &BenchFlags, shutdown: CancellationToken) -> Result<()> 
         sizes: Sizes {
             load: Duration::from_secs_f64(flags.seconds),
             jobs: flags.jobs,
-            tenants: flags.tenants,
+            tenants: flags.tenants.unwrap_or(MANY_TENANTS),
         },
         concurrency: flags.concurrency,
         full: flags.full,
         only: flags.only.clone(),
     };
     let outcome = tokio::select! {
-        outcome = measure(&bench, flags) => outcome,
+        outcome = drill_or_measure(&bench, flags) => outcome,
         () = shutdown.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
     };
     bench.ground.leave().await?;
     outcome
+}
+
+async fn drill_or_measure(bench: &Bench, flags: &BenchFlags) -> Result<()> {
+    match flags.scenario {
+        Choice::Faults => faults::run(bench, flags).await,
+        Choice::All | Choice::One(_) => measure(bench, flags).await,
+    }
 }
 
 /// Measures what was chosen. A scenario that fails gives no figure and fails the whole, after the

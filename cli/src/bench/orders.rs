@@ -16,7 +16,8 @@ pub(super) const TAKEN: u16 = 202;
 /// The most jobs in one request here; the API itself takes more.
 pub(super) const BATCH: usize = 100;
 
-const JOBS: &str = "/api/v1/jobs";
+/// Where jobs are ordered.
+pub(super) const JOBS: &str = "/api/v1/jobs";
 const BATCHES: &str = "/api/v1/jobs:batch";
 
 /// What a job of a user may carry; nothing is done with it.

@@ -23,6 +23,13 @@ pub(super) fn cpu_seconds(head: u32) -> f64 {
     ticks as f64 / TICKS_IN_SECOND
 }
 
+/// The processes that this one has started and that still run.
+pub(super) fn children(head: u32) -> Vec<u32> {
+    let all = processes();
+    let children = all.iter().filter(|(_, process)| process.parent == head);
+    children.map(|(pid, _)| *pid).collect()
+}
+
 fn is_below(all: &BTreeMap<u32, Process>, pid: u32, head: u32) -> bool {
     let mut at = pid;
     while at != head {

@@ -33,7 +33,8 @@ pub(super) async fn until_all_ended(owner: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-async fn any_unfinished(owner: &mut PgConnection) -> Result<bool> {
+/// Whether any job is unfinished.
+pub(super) async fn any_unfinished(owner: &mut PgConnection) -> Result<bool> {
     Ok(sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM jobs WHERE finished_at IS NULL) AS "any!""#
     )

@@ -35,6 +35,8 @@ pub enum Choice {
     One(Scenario),
     /// Every one, with the limits of the machine in the same run.
     All,
+    /// No measurement: processes are killed and servers taken away, and what is lost is counted.
+    Faults,
 }
 
 impl Choice {
@@ -42,6 +44,7 @@ impl Choice {
         match self {
             Self::One(scenario) => vec![scenario],
             Self::All => Scenario::value_variants().to_vec(),
+            Self::Faults => Vec::new(),
         }
     }
 }
@@ -55,12 +58,16 @@ impl ValueEnum for Choice {
         match self {
             Self::One(scenario) => scenario.to_possible_value(),
             Self::All => Some(PossibleValue::new("all").help("Every one, and their table")),
+            Self::Faults => Some(
+                PossibleValue::new("faults")
+                    .help("Kills processes, takes servers away, and counts what is lost"),
+            ),
         }
     }
 }
 
 impl Choice {
-    const VARIANTS: [Self; 9] = [
+    const VARIANTS: [Self; 10] = [
         Self::One(Scenario::Limits),
         Self::One(Scenario::Enqueue),
         Self::One(Scenario::Drain),
@@ -70,6 +77,7 @@ impl Choice {
         Self::One(Scenario::Idle),
         Self::One(Scenario::Growth),
         Self::All,
+        Self::Faults,
     ];
 }
 

@@ -80,6 +80,24 @@ impl<'a> Stack<'a> {
         Part::start("worker", &self.config, &arguments, self.ground.folder())
     }
 
+    /// Starts another API or scheduler process beside the one there is, at the same address.
+    pub(super) fn another(&self, name: &'static str) -> Result<Part> {
+        let listen = ["--listen".to_owned(), self.api.to_string()];
+        let arguments: &[String] = if name == "api" { &listen } else { &[] };
+        Part::start(name, &self.config, arguments, self.ground.folder())
+    }
+
+    /// Kills the process of this name and starts it again.
+    pub(super) fn start_again(&mut self, name: &'static str) -> Result<()> {
+        let at = self.parts.iter().position(|part| part.name() == name);
+        let at = at.with_context(|| format!("unity {name} is not running"))?;
+        // Its address is free again when it is gone.
+        drop(self.parts.swap_remove(at));
+        let part = self.another(name)?;
+        self.parts.push(part);
+        Ok(())
+    }
+
     /// The process of this name.
     pub(super) fn part(&self, name: &str) -> Result<&Part> {
         let found = self.parts.iter().find(|part| part.name() == name);

@@ -74,7 +74,12 @@ impl Stack<'_> {
         Request::send_json("POST", "/api/v1/tenants", &self.admin_key, &body)
     }
 
-    async fn set_limits(&mut self, tenants: &[Tenant], max_concurrent: u32) -> Result<()> {
+    /// Sets the same limit for each of these tenants.
+    pub(super) async fn set_limits(
+        &mut self,
+        tenants: &[Tenant],
+        max_concurrent: u32,
+    ) -> Result<()> {
         let body = json!({ "max_concurrent": max_concurrent, "max_waiting": MAX_WAITING });
         let mut connection = Connection::open(self.api).await?;
         for tenant in tenants {

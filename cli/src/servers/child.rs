@@ -235,6 +235,13 @@ impl ServerProcess {
         Ok(())
     }
 
+    /// Ends the process at once, and reaps it.
+    pub(super) fn kill(&mut self) -> Result<(), ServersError> {
+        self.signal(Signal::SIGKILL);
+        self.wait_for_end(FORCED_PATIENCE)?;
+        Ok(())
+    }
+
     // The process has not been reaped, so its id is its own; that it may have ended meanwhile is
     // seen by whoever waits next.
     fn signal(&self, signal: Signal) {

@@ -32,8 +32,9 @@ pub struct PrivateRedis {
     process: ServerProcess,
     port: u16,
     password: String,
+    options: RedisOptions,
     // Last: released when the server is gone.
-    _folder: ServerFolder,
+    folder: ServerFolder,
 }
 
 impl PrivateRedis {
@@ -73,7 +74,8 @@ impl PrivateRedis {
             process,
             port,
             password,
-            _folder: folder,
+            options,
+            folder,
         })
     }
 
@@ -106,6 +108,18 @@ impl PrivateRedis {
     /// Whether the server has ended by itself. Fails with [`ServersError::Wait`] only.
     pub fn has_ended(&mut self) -> Result<bool, ServersError> {
         Ok(self.process.exit_status()?.is_some())
+    }
+
+    /// Ends the server without farewell and starts it again on its data, with the same port and
+    /// password. Blocks as [`PrivateRedis::start`] does.
+    pub fn restart(&mut self, programs: &Programs) -> Result<(), ServersError> {
+        self.process.kill()?;
+        let (port, password) = (self.port, &*self.password);
+        let settings = settings(self.options, port, password, &self.folder.data());
+        let mut log = self.process.log().clone();
+        self.process = launch(programs, &self.folder, &settings, &mut log)?;
+        self.process
+            .wait_until(START_LIMIT, || answers(port, password).unwrap_or(false))
     }
 
     /// Stops the server and waits for it: 10 s for a clean end, then it is killed. Dropping does
@@ -259,7 +273,7 @@ mod tests {
         let (orphan, orphaned_url) = (server.pid(), server.url());
         let PrivateRedis {
             process,
-            _folder: held,
+            folder: held,
             ..
         } = server;
         mem::forget(process);

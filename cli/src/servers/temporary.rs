@@ -98,6 +98,11 @@ impl TemporaryServers {
         &self.redis
     }
 
+    /// Kills Redis and starts it again on its data, with the same port and password.
+    pub fn restart_redis(&mut self, programs: &Programs) -> Result<(), ServersError> {
+        self.redis.restart(programs)
+    }
+
     /// The folder of both, with their logs in `postgres/log` and `redis/log`.
     #[must_use]
     pub fn folder(&self) -> &Path {

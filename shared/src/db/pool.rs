@@ -182,11 +182,12 @@ async fn refuse_bypass(pool: &PgPool) -> Result<(), DbError> {
 /// For sessions whose statements take arrays and look every row up by an index. Such a statement is
 /// planned once: planning it anew costs as much as running it. A plan that was made while a table was
 /// empty must not scan it when it is full, nor join all of it.
-const LOOK_UP_BY_INDEX: [(&str, &str); 5] = [
+const LOOK_UP_BY_INDEX: [(&str, &str); 6] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    ("enable_memoize", "off"),
     // The cost that stands for "off" would look like a query worth compiling.
     ("jit", "off"),
 ];

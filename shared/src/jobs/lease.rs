@@ -46,11 +46,12 @@ impl AsRef<LeaseKey> for Report {
 }
 
 /// Extends leases and answers the jobs whose lease still was the caller's, each with whether somebody
-/// wants it to be cancelled. The others belong to somebody else by now; the caller must stop working
-/// on them.
+/// wants it to be cancelled. The others belong to somebody else by now, or their lease has run out and
+/// their slot may be another job's; the caller must stop working on them.
 pub async fn renew_leases(
     tx: &mut PlatformTx<Engine>,
     leases: &[LeaseKey],
+    now: DateTime<Utc>,
     lease_expires_at: DateTime<Utc>,
 ) -> Result<HashMap<JobId, bool>, DbError> {
     let Columns {
@@ -63,12 +64,13 @@ pub async fn renew_leases(
            SET lease_expires_at = $4
            FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS lease (tenant_id, id, fence)
            WHERE job.tenant_id = lease.tenant_id AND job.id = lease.id
-             AND job.fence = lease.fence AND job.status = 'running'
+             AND job.fence = lease.fence AND job.status = 'running' AND job.lease_expires_at > $5
            RETURNING job.id AS "id: JobId", job.cancel_requested_at IS NOT NULL AS "unwanted!""#,
         &tenants,
         &ids,
         &fences,
         lease_expires_at,
+        now,
     )
     .fetch_all(tx.connection())
     .await?;

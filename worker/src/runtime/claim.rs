@@ -1,7 +1,13 @@
 //! Makes fetched ids this worker's: first in the gate, then in the record.
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
+use chrono::{DateTime, Utc};
 use unity_shared::{
     batch::{BatchLimits, Batcher},
     clock::Clock,
@@ -24,6 +30,19 @@ pub(super) struct Claimer {
     pub lease: Duration,
 }
 
+/// What became of an id that was fetched.
+#[derive(Debug, Clone)]
+pub(super) enum Claimed {
+    /// The job is this worker's.
+    Job(Box<ClaimedJob>),
+    /// The gate may have counted it as this worker's, and the record did not give it: the slot is to
+    /// be freed.
+    SlotOnly,
+    /// A stale copy, or somebody else's: the slot is not this worker's to free. The job may be
+    /// running here all the same, from another copy.
+    Nothing,
+}
+
 /// One call at a time: the next collects what is fetched meanwhile.
 const LIMITS: BatchLimits = BatchLimits {
     items: 500,
@@ -37,14 +56,15 @@ const STEP_ASIDE: Duration = Duration::from_millis(50);
 
 impl Claimer {
     /// The queue in front of it.
-    pub(super) fn start(self) -> Batcher<JobId, Option<ClaimedJob>> {
+    pub(super) fn start(self) -> Batcher<JobId, Claimed> {
         Batcher::start(LIMITS, move |ids: Vec<JobId>| {
             let claimer = self.clone();
             async move { claimer.claim(ids).await }
         })
     }
 
-    async fn claim(&self, ids: Vec<JobId>) -> Vec<Option<ClaimedJob>> {
+    async fn claim(&self, ids: Vec<JobId>) -> Vec<Claimed> {
+        let asked = self.clock.now();
         let member = Member {
             worker: self.worker,
             queue: &self.queue,
@@ -53,14 +73,13 @@ impl Claimer {
         let claims = match self.gate.claim(&member, &ids).await {
             Ok(claims) => claims,
             Err(error) => {
-                // The slots end by themselves and the sweeper offers the jobs again.
                 tracing::warn!(
                     error = chain(&error),
                     jobs = ids.len(),
                     "could not claim in the gate"
                 );
                 tokio::time::sleep(PAUSE).await;
-                return none(&ids);
+                return vec![Claimed::SlotOnly; ids.len()];
             }
         };
         if claims.refused > 0 {
@@ -69,7 +88,7 @@ impl Claimer {
         if claims.passed_on == ids.len() {
             tokio::time::sleep(STEP_ASIDE).await;
         }
-        let claimed = match self.claim_rows(&claims).await {
+        let claimed = match self.claim_rows(&claims, asked).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(
@@ -78,33 +97,48 @@ impl Claimer {
                     "could not claim in the record"
                 );
                 tokio::time::sleep(PAUSE).await;
-                return none(&ids);
+                Vec::new()
             }
         };
         metrics::counter!("unity_jobs_claimed_total").increment(claimed.len() as u64);
         let mut claimed: HashMap<JobId, ClaimedJob> =
             claimed.into_iter().map(|job| (job.id, job)).collect();
-        ids.iter().map(|id| claimed.remove(id)).collect()
+        let mut slots: HashSet<JobId> = claims.admitted.iter().map(|(_, id)| *id).collect();
+        // Of two copies of one id in a batch, the first has what there is.
+        let became = ids.iter().map(|id| match claimed.remove(id) {
+            Some(job) => {
+                slots.remove(id);
+                Claimed::Job(Box::new(job))
+            }
+            None if slots.remove(id) => Claimed::SlotOnly,
+            None => Claimed::Nothing,
+        });
+        became.collect()
     }
 
-    async fn claim_rows(&self, claims: &Claims) -> Result<Vec<ClaimedJob>, DbError> {
+    /// A lease is as long as its slot's at most, so it counts from when the gate was asked. A process
+    /// that stood still since then does not begin what it could not renew in time.
+    async fn claim_rows(
+        &self,
+        claims: &Claims,
+        asked: DateTime<Utc>,
+    ) -> Result<Vec<ClaimedJob>, DbError> {
         let Some(epoch) = claims.epoch.filter(|_| !claims.admitted.is_empty()) else {
             return Ok(Vec::new());
         };
+        let mut tx = self.database.engine().statement().await?;
         let now = self.clock.now();
+        if now > asked + self.lease / 5 {
+            return Ok(Vec::new());
+        }
         let claim = Claim {
             worker: self.worker,
             shard: self.gate.shard(),
             epoch,
             kinds: &self.kinds,
             jobs: &claims.admitted,
-            lease_expires_at: now + self.lease,
+            lease_expires_at: asked + self.lease,
         };
-        let mut tx = self.database.engine().statement().await?;
         claim_jobs(&mut tx, &claim, now).await
     }
-}
-
-fn none(ids: &[JobId]) -> Vec<Option<ClaimedJob>> {
-    ids.iter().map(|_| None).collect()
 }

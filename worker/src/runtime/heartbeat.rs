@@ -164,6 +164,6 @@ impl Heartbeat {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        renew_leases(&mut tx, keys, now + self.lease).await
+        renew_leases(&mut tx, keys, now, now + self.lease).await
     }
 }

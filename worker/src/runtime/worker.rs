@@ -20,7 +20,7 @@ use super::{
     assignment::Assignment,
     cancel::Canceller,
     capacity::Capacity,
-    claim::Claimer,
+    claim::{Claimed, Claimer},
     drain::{HAND_BACK_TIME, drain},
     execute::execute,
     finish::Finisher,
@@ -88,7 +88,7 @@ const MOST_AT_ONCE: usize = 100_000;
 /// What every job that passes through shares.
 #[derive(Clone)]
 struct Way {
-    claims: Batcher<JobId, Option<ClaimedJob>>,
+    claims: Batcher<JobId, Claimed>,
     finishes: Batcher<Finish, bool>,
     settlements: Batcher<Settled, ()>,
     inflight: InFlight,
@@ -307,15 +307,16 @@ impl Worker {
 /// One job, from its id to the slot that is free again.
 async fn run_job(ready: ReadyJob, way: Data<Way>) -> Result<(), BoxDynError> {
     let ReadyJob { id, place } = ready;
-    let ran = match way.claims.call(id).await.flatten() {
-        Some(job) => {
+    let ran = match way.claims.call(id).await {
+        Some(Claimed::Job(job)) => {
             let span = tracing::info_span!(
                 "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
                 request_id = job.request_id.map(tracing::field::display),
             );
-            Some(carry_out(job, &way).instrument(span).await)
+            Some(carry_out(*job, &way).instrument(span).await)
         }
-        None => None,
+        Some(Claimed::SlotOnly) => None,
+        Some(Claimed::Nothing) | None => return Ok(()),
     };
     // The answer says only that it was tried; a slot that could not be freed ends by itself.
     let _ = way.settlements.call(Settled { id, ran }).await;

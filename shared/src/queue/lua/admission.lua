@@ -4,13 +4,13 @@
 
 local function obstacle_of_tenant(tenant)
   if paused(tenant, '') then return 'paused' end
-  if live(key('slots', tenant)) >= limits(tenant).max then return 'tenant_limit' end
+  if running(tenant) >= limits(tenant).max then return 'tenant_limit' end
 end
 
 local function obstacle_of_kind(queue, tenant, kind)
   if paused(tenant, kind) then return 'paused' end
   local most = limits(tenant).kinds[kind]
-  if most and live(key('slots', tenant, kind)) >= most then return 'kind_limit' end
+  if most and running(tenant, kind) >= most then return 'kind_limit' end
   if (fleet(queue)[kind] or 0) == 0 then return 'no_worker' end
 end
 
@@ -34,29 +34,32 @@ local function room(queue)
   return (fleet(queue)[''] or 0) - used, free
 end
 
-local function push_waiting(id, job)
-  local kinds = key('kinds', job.queue, job.tenant)
-  call('ZADD', key('wait', job.queue, job.tenant, job.kind), job.score, id)
-  if call('SADD', kinds, job.kind) == 1 then
+-- A job's list, kind and tenant in the lists of those that wait.
+local function note_waiting(job)
+  if call('SADD', key('kinds', job.queue, job.tenant), job.kind) == 1 then
     call('SADD', key('tenants', job.queue), job.tenant)
     call('SADD', key('seen', job.queue), job.kind)
   end
 end
 
--- Removes a job from its waiting list; with no id, the first one. Answers the id and its score.
-local function take_waiting(queue, tenant, kind, id)
-  local list = key('wait', queue, tenant, kind)
-  local taken
-  if id then
-    taken = {call('ZREM', list, id) == 1 and id or nil}
-  else
-    taken = call('ZPOPMIN', list)
-  end
-  if call('EXISTS', list) == 0 then
+local function push_waiting(id, job)
+  call('ZADD', key('wait', job.queue, job.tenant, job.kind), job.score, id)
+  note_waiting(job)
+end
+
+-- After a waiting list was taken from: nothing is left of it, or of its tenant, in the lists of those
+-- that wait.
+local function tidy_waiting(queue, tenant, kind)
+  if call('EXISTS', key('wait', queue, tenant, kind)) == 0 then
     call('SREM', key('kinds', queue, tenant), kind)
     if call('EXISTS', key('kinds', queue, tenant)) == 0 then call('SREM', key('tenants', queue), tenant) end
   end
-  return taken[1], taken[2]
+end
+
+local function remove_waiting(id, job)
+  if call('ZREM', key('wait', job.queue, job.tenant, job.kind), id) == 1 then
+    tidy_waiting(job.queue, job.tenant, job.kind)
+  end
 end
 
 -- Puts the tenant where its next turn is due, if it has something to run and may run it. A tenant
@@ -79,68 +82,108 @@ local function enter_all()
   end
 end
 
--- What a turn costs in virtual time before it is known how long the job runs: what such jobs lately
--- took. `charge` puts it right afterwards.
+-- A turn is worth this much of expected running time (ms), and one job at least.
+local TURN = 10
+
+-- What a job costs in virtual time before it is known how long it runs: what such jobs lately took, or
+-- a whole turn where there were none. `charge` puts it right afterwards.
 local known_cost = {}
 local function expected_cost(tenant, kind)
   local name = tenant .. '\t' .. kind
   if not known_cost[name] then
     local known = call('HMGET', P .. 'cost', name, '\t' .. kind)
-    known_cost[name] = tonumber(known[1] or known[2] or '1')
+    known_cost[name] = tonumber(known[1] or known[2] or TURN)
   end
   return known_cost[name]
 end
 
--- Gives the job its slot. `hand_over` brings it to the workers.
-local function grant(queue, tenant, id, job)
-  local until_ms = now + lease
-  call('ZADD', key('slots', tenant), until_ms, id)
-  if limits(tenant).kinds[job.kind] then call('ZADD', key('slots', tenant, job.kind), until_ms, id) end
-  call('ZADD', key('admitted', queue, job.kind), until_ms, id)
-  if job.resource ~= '' then call('HSET', key('holders', tenant), job.resource, id) end
+-- Gives jobs of one tenant and kind their slots. `hand_over` brings them to the workers.
+local function grant(queue, tenant, kind, jobs)
+  local until_ms, slots = now + lease, {}
+  for _, one in ipairs(jobs) do
+    slots[#slots + 1] = until_ms
+    slots[#slots + 1] = one.id
+    if one.job.resource ~= '' then call('HSET', key('holders', tenant), one.job.resource, one.id) end
+  end
+  known_running[tenant] = running(tenant) + #jobs
+  bulk('ZADD', key('slots', tenant), slots)
+  if limits(tenant).kinds[kind] then
+    known_running[tenant .. ':' .. kind] = running(tenant, kind) + #jobs
+    bulk('ZADD', key('slots', tenant, kind), slots)
+  end
+  bulk('ZADD', key('admitted', queue, kind), slots)
 end
 
 -- Ids go to the workers through apalis-redis' ready list.
 local function hand_over(queue, granted)
   if #granted == 0 then return end
   local base = key('queue', queue)
-  for first = 1, #granted, 100 do
-    local data, ids = {}, {}
-    for i = first, math.min(first + 99, #granted) do
-      local id = granted[i]
-      data[#data + 1] = id
-      data[#data + 1] = '""'
-      ids[#ids + 1] = id
-      call('HSET', base .. ':meta:' .. id, 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
-    end
-    call('HSET', base .. ':data', unpack(data))
-    call('RPUSH', base .. ':active', unpack(ids))
+  local data = {}
+  for _, id in ipairs(granted) do
+    data[#data + 1] = id
+    data[#data + 1] = '""'
+    call('HSET', base .. ':meta:' .. id, 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
   end
+  bulk('HSET', base .. ':data', data)
+  bulk('RPUSH', base .. ':active', granted)
   call('PUBLISH', key('wake', queue), #granted)
 end
 
--- The tenant's next job among the kinds that may run: highest priority, then earliest. A job whose
--- resource key is taken is parked on the way; its holder brings it back.
-local function choose(queue, tenant, free)
-  while true do
-    local kinds = call('SMEMBERS', key('kinds', queue, tenant))
-    local best, best_score
-    for _, kind in ipairs(kinds) do
-      if (free[kind] or 0) > 0 and not obstacle_of_kind(queue, tenant, kind) then
-        local head = call('ZRANGE', key('wait', queue, tenant, kind), 0, 0, 'WITHSCORES')
-        if head[1] and (not best or tonumber(head[2]) < best_score) then
+-- The kind of the tenant's next job among those that may run: highest priority, then earliest. Also
+-- answers whether it is the only one.
+local function next_kind(queue, tenant, free)
+  local best, best_score, only = nil, nil, true
+  local kinds = call('SMEMBERS', key('kinds', queue, tenant))
+  for _, kind in ipairs(kinds) do
+    if (free[kind] or 0) > 0 and not obstacle_of_kind(queue, tenant, kind) then
+      if #kinds == 1 then return kind, true end
+      local head = call('ZRANGE', key('wait', queue, tenant, kind), 0, 0, 'WITHSCORES')
+      if head[1] then
+        only = best == nil
+        if not best or tonumber(head[2]) < best_score then
           best, best_score = kind, tonumber(head[2])
         end
+      else
+        tidy_waiting(queue, tenant, kind)
       end
     end
-    if not best then return nil end
-    local id, score = take_waiting(queue, tenant, best)
-    local job = info(id)
-    if job and holder_of(tenant, job.resource, id) then
-      call('ZADD', key('parked', tenant, job.resource), score, id)
-    elseif job then
-      return id, job
+  end
+  return best, only
+end
+
+-- The jobs of a tenant's turn, at most `most`, all of one kind. A job whose resource key is taken is
+-- parked on the way; its holder brings it back.
+local function take_turn(queue, tenant, free, most)
+  while true do
+    local kind, only = next_kind(queue, tenant, free)
+    if not kind then return nil end
+    local count = 1
+    if only then
+      count = math.floor(TURN * limits(tenant).weight / math.max(1, expected_cost(tenant, kind)))
+      count = math.min(count, most, free[kind], limits(tenant).max - running(tenant))
+      local most_of_kind = limits(tenant).kinds[kind]
+      if most_of_kind then count = math.min(count, most_of_kind - running(tenant, kind)) end
+      count = math.max(1, count)
     end
+    local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), count)
+    if #popped < 2 * count or not only then tidy_waiting(queue, tenant, kind) end
+    local ids, scores = {}, {}
+    for i = 1, #popped, 2 do
+      ids[#ids + 1] = popped[i]
+      scores[#scores + 1] = popped[i + 1]
+    end
+    local texts = #ids > 0 and fields('jobs', ids) or {}
+    local taken, held = {}, {}
+    for i, id in ipairs(ids) do
+      local job = parse(texts[i])
+      if job and (held[job.resource] or holder_of(tenant, job.resource, id)) then
+        call('ZADD', key('parked', tenant, job.resource), scores[i], id)
+      elseif job then
+        taken[#taken + 1] = {id = id, job = job}
+        if job.resource ~= '' then held[job.resource] = true end
+      end
+    end
+    if #taken > 0 then return taken, kind end
   end
 end
 
@@ -171,28 +214,36 @@ local function admit(queue)
   if free <= 0 then return 0 end
   call_back(queue, free_of)
   local ring = key('ring', queue)
-  local granted = {}
+  local granted, vtimes, clock = {}, {}, nil
   while free > 0 do
     local turn = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
     local tenant = turn[1]
     if not tenant then break end
-    local id, job
     local may_run = not obstacle_of_tenant(tenant)
-    if may_run then id, job = choose(queue, tenant, free_of) end
-    if id then
-      grant(queue, tenant, id, job)
-      granted[#granted + 1] = id
-      local vtime = tonumber(turn[2])
-      local after = vtime + math.max(1, expected_cost(tenant, job.kind)) / limits(tenant).weight
-      call('SET', key('clock', queue), vtime)
-      call('HSET', key('vtime', queue), tenant, after)
-      call('ZADD', ring, after, tenant)
-      free = free - 1
-      free_of[job.kind] = free_of[job.kind] - 1
+    local jobs, kind
+    if may_run then jobs, kind = take_turn(queue, tenant, free_of, free) end
+    if jobs then
+      grant(queue, tenant, kind, jobs)
+      for _, one in ipairs(jobs) do granted[#granted + 1] = one.id end
+      clock = tonumber(turn[2])
+      local cost = math.max(1, expected_cost(tenant, kind))
+      vtimes[tenant] = clock + #jobs * cost / limits(tenant).weight
+      call('ZADD', ring, vtimes[tenant], tenant)
+      free = free - #jobs
+      free_of[kind] = free_of[kind] - #jobs
     else
       call('ZREM', ring, tenant)
       if may_run then await_place(queue, tenant, free_of) end
     end
+  end
+  if clock then
+    call('SET', key('clock', queue), clock)
+    local pairs_of = {}
+    for tenant, vtime in pairs(vtimes) do
+      pairs_of[#pairs_of + 1] = tenant
+      pairs_of[#pairs_of + 1] = vtime
+    end
+    bulk('HSET', key('vtime', queue), pairs_of)
   end
   hand_over(queue, granted)
   return #granted

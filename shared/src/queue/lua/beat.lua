@@ -30,7 +30,7 @@ for i = 9, #ARGV, 2 do
     local job = info(id)
     if job then
       if not holder then
-        take_waiting(job.queue, job.tenant, job.kind, id)
+        remove_waiting(id, job)
         call('SADD', key('seen', queue), job.kind)
       end
       call('ZADD', key('slots', job.tenant), now + lease, id)
@@ -40,6 +40,7 @@ for i = 9, #ARGV, 2 do
     end
   end
 end
+known_running = {}
 call('PEXPIRE', P .. 'epoch', epoch_life)
 admit(queue)
 return lost

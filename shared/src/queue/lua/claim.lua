@@ -9,23 +9,30 @@ local can_run = {}
 for kind in string.gmatch(ARGV[6], '[^,]+') do can_run[kind] = true end
 local epoch = call('GET', P .. 'epoch')
 local answer = {epoch or ''}
-local fetched, taken, foreign = {}, {}, {}
-for i = 7, #ARGV do
-  local id = ARGV[i]
-  local job = info(id)
+local ids = {}
+for i = 7, #ARGV do ids[#ids + 1] = ARGV[i] end
+local texts, holders = fields('jobs', ids), fields('claimed', ids)
+local taken, claims, foreign, renewals = {}, {}, {}, {}
+local function renew(zset, id)
+  local list = renewals[zset] or {}
+  renewals[zset] = list
+  list[#list + 1] = now + lease
+  list[#list + 1] = id
+end
+for i, id in ipairs(ids) do
+  local job = parse(texts[i])
   local tenant = ''
-  fetched[#fetched + 1] = id
-  if epoch and job and job.queue == queue and call('HEXISTS', P .. 'claimed', id) == 0 then
-    local until_ms = call('ZSCORE', key('slots', job.tenant), id)
-    if until_ms and tonumber(until_ms) > now then
+  if epoch and job and job.queue == queue and not holders[i] then
+    local until_ms = tonumber(call('ZSCORE', key('slots', job.tenant), id) or '0')
+    if until_ms > now then
       if can_run[job.kind] then
-        local renewed = now + lease
-        call('HSET', P .. 'claimed', id, worker)
-        call('ZADD', key('slots', job.tenant), renewed, id)
-        if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), renewed, id) end
-        call('ZADD', key('admitted', queue, job.kind), renewed, id)
+        renew(key('slots', job.tenant), id)
+        if limits(job.tenant).kinds[job.kind] then renew(key('slots', job.tenant, job.kind), id) end
+        renew(key('admitted', queue, job.kind), id)
         tenant = job.tenant
         taken[#taken + 1] = id
+        claims[#claims + 1] = id
+        claims[#claims + 1] = worker
       else
         foreign[#foreign + 1] = id
         tenant = '-'
@@ -34,7 +41,9 @@ for i = 7, #ARGV do
   end
   answer[#answer + 1] = tenant
 end
+if #taken > 0 then bulk('HSET', P .. 'claimed', claims) end
+for zset, members in pairs(renewals) do bulk('ZADD', zset, members) end
 forget_ready(queue, taken)
-if #fetched > 0 then call('SREM', key('queue', queue, 'inflight', worker), unpack(fetched)) end
+if #ids > 0 then bulk('SREM', key('queue', queue, 'inflight', worker), ids) end
 hand_over(queue, foreign)
 return answer

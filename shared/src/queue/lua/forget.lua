@@ -11,10 +11,10 @@ for i = 4, #ARGV do
       call('LREM', key('queue', job.queue, 'active'), 1, id)
       forget_ready(job.queue, {id})
     else
-      take_waiting(job.queue, job.tenant, job.kind, id)
+      remove_waiting(id, job)
       if job.resource ~= '' then call('ZREM', key('parked', job.tenant, job.resource), id) end
     end
-    let_go(id, job)
+    let_go({{id = id, job = job}})
     tenants[job.tenant] = true
     forgotten = forgotten + 1
   end

@@ -1,23 +1,40 @@
 -- Takes jobs into their tenants' waiting lists. Offering a known job again changes nothing.
 -- ARGV[4..]: id, info for each job
 -- Returns how many were new.
-local touched = {}
-local taken = 0
+local ids, texts = {}, {}
 for i = 4, #ARGV, 2 do
-  local id, text = ARGV[i], ARGV[i + 1]
-  if call('HSETNX', P .. 'jobs', id, text) == 1 then
-    local job = info(id)
-    push_waiting(id, job)
-    if not touched[job.queue] then
-      call('SADD', P .. 'queues', job.queue)
-      touched[job.queue] = {}
+  ids[#ids + 1] = ARGV[i]
+  texts[#texts + 1] = ARGV[i + 1]
+end
+local known = fields('jobs', ids)
+local new, lists, taken = {}, {}, 0
+for i, id in ipairs(ids) do
+  if not known[i] then
+    local job = parse(texts[i])
+    local name = key('wait', job.queue, job.tenant, job.kind)
+    local list = lists[name]
+    if not list then
+      list = {job = job, members = {}}
+      lists[name] = list
     end
-    touched[job.queue][job.tenant] = true
+    new[#new + 1] = id
+    new[#new + 1] = texts[i]
+    list.members[#list.members + 1] = job.score
+    list.members[#list.members + 1] = id
     taken = taken + 1
   end
 end
-for queue, tenants in pairs(touched) do
-  for tenant in pairs(tenants) do enter_ring(queue, tenant) end
-  admit(queue)
+local queues = {}
+if taken > 0 then bulk('HSET', P .. 'jobs', new) end
+for name, list in pairs(lists) do
+  local job = list.job
+  bulk('ZADD', name, list.members)
+  note_waiting(job)
+  if not queues[job.queue] then
+    call('SADD', P .. 'queues', job.queue)
+    queues[job.queue] = true
+  end
+  enter_ring(job.queue, job.tenant)
 end
+for queue in pairs(queues) do admit(queue) end
 return taken

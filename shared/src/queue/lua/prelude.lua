@@ -48,19 +48,54 @@ local lease = tonumber(ARGV[3])
 local epoch_life = lease
 local call = redis.call
 
-local function key(...)
-  return P .. table.concat({...}, ':')
+local function key(name, a, b, c)
+  if c then return P .. name .. ':' .. a .. ':' .. b .. ':' .. c end
+  if b then return P .. name .. ':' .. a .. ':' .. b end
+  return P .. name .. ':' .. a
 end
 
-local function info(id)
-  local text = call('HGET', P .. 'jobs', id)
+-- A command with many arguments, in parts that Lua can pass.
+local function bulk(command, name, items)
+  for first = 1, #items, 2000 do
+    call(command, name, unpack(items, first, math.min(first + 1999, #items)))
+  end
+end
+
+-- Fields of a hash, as many answers as ids; false where there is none.
+local function fields(name, ids)
+  local found = {}
+  for first = 1, #ids, 2000 do
+    local last = math.min(first + 1999, #ids)
+    local some = call('HMGET', P .. name, unpack(ids, first, last))
+    for i = 1, last - first + 1 do found[first + i - 1] = some[i] end
+  end
+  return found
+end
+
+local function parse(text)
   if not text then return nil end
   local tenant, queue, kind, score, resource = string.match(text, '^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$')
   return {tenant = tenant, queue = queue, kind = kind, score = score, resource = resource}
 end
 
+local function info(id)
+  return parse(call('HGET', P .. 'jobs', id))
+end
+
 local function live(zset)
   return call('ZCOUNT', zset, '(' .. now, '+inf')
+end
+
+-- How many jobs a tenant runs, in all and of one kind: counted once a script and kept in step.
+local known_running = {}
+local function running(tenant, kind)
+  local name = kind and (tenant .. ':' .. kind) or tenant
+  local count = known_running[name]
+  if not count then
+    count = live(P .. 'slots:' .. name)
+    known_running[name] = count
+  end
+  return count
 end
 
 -- A tenant's limits: most jobs, weight, and the most of those kinds that have a limit. A tenant that

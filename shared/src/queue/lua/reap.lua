@@ -18,7 +18,7 @@ for i = 4, #ARGV do
       if not job then
         call('ZREM', admitted, id)
       elseif call('HEXISTS', P .. 'claimed', id) == 1 then
-        let_go(id, job)
+        let_go({{id = id, job = job}})
       else
         call('LREM', key('queue', queue, 'active'), 1, id)
         put_back(id, job)

@@ -1,15 +1,33 @@
 -- What becomes of a slot when its job is done, lost or given up.
 
--- Takes a job's slot away. Whoever waited for its resource key comes next.
-local function free_slot(id, job)
-  call('ZREM', key('slots', job.tenant), id)
-  if limits(job.tenant).kinds[job.kind] then call('ZREM', key('slots', job.tenant, job.kind), id) end
-  call('ZREM', key('admitted', job.queue, job.kind), id)
-  if job.resource ~= '' and call('HGET', key('holders', job.tenant), job.resource) == id then
-    call('HDEL', key('holders', job.tenant), job.resource)
-    local next_up = call('ZPOPMIN', key('parked', job.tenant, job.resource))
-    local waiting = next_up[1] and info(next_up[1])
-    if waiting then push_waiting(next_up[1], waiting) end
+-- Takes jobs' slots away. Whoever waited for a resource key comes next. `jobs` has an id and the
+-- job's info in each element.
+local function free_slots(jobs)
+  local zsets = {}
+  local function add(name, id)
+    local list = zsets[name]
+    if not list then
+      list = {}
+      zsets[name] = list
+    end
+    list[#list + 1] = id
+  end
+  for _, one in ipairs(jobs) do
+    local id, job = one.id, one.job
+    add(key('slots', job.tenant), id)
+    if limits(job.tenant).kinds[job.kind] then add(key('slots', job.tenant, job.kind), id) end
+    add(key('admitted', job.queue, job.kind), id)
+    known_running[job.tenant], known_running[job.tenant .. ':' .. job.kind] = nil, nil
+  end
+  for name, ids in pairs(zsets) do bulk('ZREM', name, ids) end
+  for _, one in ipairs(jobs) do
+    local job = one.job
+    if job.resource ~= '' and call('HGET', key('holders', job.tenant), job.resource) == one.id then
+      call('HDEL', key('holders', job.tenant), job.resource)
+      local next_up = call('ZPOPMIN', key('parked', job.tenant, job.resource))
+      local waiting = next_up[1] and info(next_up[1])
+      if waiting then push_waiting(next_up[1], waiting) end
+    end
   end
 end
 
@@ -17,28 +35,26 @@ end
 local function forget_ready(queue, ids)
   if #ids == 0 then return end
   local base = key('queue', queue)
-  for first = 1, #ids, 500 do
-    local some, metas = {}, {}
-    for i = first, math.min(first + 499, #ids) do
-      some[#some + 1] = ids[i]
-      metas[#metas + 1] = base .. ':meta:' .. ids[i]
-    end
-    call('HDEL', base .. ':data', unpack(some))
-    call('DEL', unpack(metas))
-  end
+  local metas = {}
+  for i, id in ipairs(ids) do metas[i] = base .. ':meta:' .. id end
+  bulk('HDEL', base .. ':data', ids)
+  for first = 1, #metas, 2000 do call('DEL', unpack(metas, first, math.min(first + 1999, #metas))) end
 end
 
--- Takes back everything an admission gave. The job is unknown to the gate afterwards; if its row
+-- Takes back everything an admission gave. The jobs are unknown to the gate afterwards; if a row
 -- still waits, the sweeper offers it again.
-local function let_go(id, job)
-  free_slot(id, job)
-  call('HDEL', P .. 'claimed', id)
-  call('HDEL', P .. 'jobs', id)
+local function let_go(jobs)
+  if #jobs == 0 then return end
+  free_slots(jobs)
+  local ids = {}
+  for i, one in ipairs(jobs) do ids[i] = one.id end
+  bulk('HDEL', P .. 'claimed', ids)
+  bulk('HDEL', P .. 'jobs', ids)
 end
 
 -- An admission that nobody claimed: the job waits again, where it stood.
 local function put_back(id, job)
-  free_slot(id, job)
+  free_slots({{id = id, job = job}})
   push_waiting(id, job)
   forget_ready(job.queue, {id})
 end
@@ -46,18 +62,19 @@ end
 -- Nobody waits for more than this much of others' running time (ms) because of what it ran before.
 local LONGEST_DEBT = 10000
 
--- Puts the tenant's virtual time right when it is known how long the job ran.
-local function charge(job, ran_ms)
-  local expected = math.max(1, expected_cost(job.tenant, job.kind))
-  local more = (math.max(1, ran_ms) - expected) / limits(job.tenant).weight
-  local ring = key('ring', job.queue)
-  local turn = tonumber(call('ZSCORE', ring, job.tenant) or '0')
-  local own = tonumber(call('HGET', key('vtime', job.queue), job.tenant) or '0')
-  local clock = tonumber(call('GET', key('clock', job.queue)) or '0')
+-- Puts the tenant's virtual time right when it is known how long `count` jobs of a kind ran in all.
+local function charge(queue, tenant, kind, ran_ms, count)
+  local expected = math.max(1, expected_cost(tenant, kind))
+  local more = (math.max(count, ran_ms) - expected * count) / limits(tenant).weight
+  local ring = key('ring', queue)
+  local turn = tonumber(call('ZSCORE', ring, tenant) or '0')
+  local own = tonumber(call('HGET', key('vtime', queue), tenant) or '0')
+  local clock = tonumber(call('GET', key('clock', queue)) or '0')
   local after = math.min(math.max(turn, own) + more, clock + LONGEST_DEBT)
-  call('HSET', key('vtime', job.queue), job.tenant, after)
-  call('ZADD', ring, 'XX', after, job.tenant)
-  known_cost[job.tenant .. '\t' .. job.kind] = expected + (ran_ms - expected) * 0.2
+  call('HSET', key('vtime', queue), tenant, after)
+  call('ZADD', ring, 'XX', after, tenant)
+  -- Each job moves the expectation by a fifth of what it was off.
+  known_cost[tenant .. '\t' .. kind] = expected + (ran_ms / count - expected) * (1 - 0.8 ^ count)
 end
 
 -- Written once a script, for all jobs that it charged.

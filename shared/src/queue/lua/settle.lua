@@ -4,24 +4,34 @@
 -- each job
 -- Returns how many slots were freed.
 local worker = ARGV[4]
-local tenants, told = {}, {}
-local settled, charged = 0, false
+local ids, ran = {}, {}
 for i = 5, #ARGV, 2 do
-  local id, ran_ms = ARGV[i], tonumber(ARGV[i + 1])
-  local job = info(id)
-  if job and call('HGET', P .. 'claimed', id) == worker then
-    let_go(id, job)
-    if ran_ms then
-      charge(job, ran_ms)
-      charged = true
-    end
+  ids[#ids + 1] = ARGV[i]
+  ran[#ran + 1] = tonumber(ARGV[i + 1]) or false
+end
+local texts, holders = fields('jobs', ids), fields('claimed', ids)
+local done, told, tenants, charges = {}, {}, {}, {}
+for i, id in ipairs(ids) do
+  local job = parse(texts[i])
+  if job and holders[i] == worker then
+    done[#done + 1] = {id = id, job = job}
     tenants[job.tenant] = true
-    settled = settled + 1
+    if ran[i] then
+      local name = job.queue .. '\t' .. job.tenant .. '\t' .. job.kind
+      local one = charges[name]
+      if not one then
+        one = {job = job, ran = 0, count = 0}
+        charges[name] = one
+      end
+      one.ran, one.count = one.ran + ran[i], one.count + 1
+    end
   end
   told[#told + 1] = (job and job.tenant or '') .. '\t' .. id
 end
-if charged then remember_costs() end
+let_go(done)
+for _, one in pairs(charges) do charge(one.job.queue, one.job.tenant, one.job.kind, one.ran, one.count) end
+if next(charges) then remember_costs() end
 for tenant in pairs(tenants) do enter_rings(tenant) end
 call('PUBLISH', P .. 'told', table.concat(told, '\n'))
 admit_all()
-return settled
+return #done
