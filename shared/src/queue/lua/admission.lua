@@ -121,7 +121,7 @@ local function hand_over(queue, granted)
   local data = {}
   for _, id in ipairs(granted) do
     data[#data + 1] = id
-    data[#data + 1] = '""'
+    data[#data + 1] = '"' .. PADDING .. '"'
     call('HSET', base .. ':meta:' .. id, 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
   end
   bulk('HSET', base .. ':data', data)

@@ -19,13 +19,13 @@ end
 local lost = {}
 for i = 9, #ARGV, 2 do
   local id = ARGV[i]
-  local holder = call('HGET', P .. 'claimed', id)
+  local holder = claimant(call('HGET', P .. 'claimed', id))
   if holder and holder ~= worker then
     lost[#lost + 1] = id
   else
     if not holder then
       call('HSET', P .. 'jobs', id, ARGV[i + 1])
-      call('HSET', P .. 'claimed', id, worker)
+      call('HSET', P .. 'claimed', id, claim_of(worker))
     end
     local job = info(id)
     if job then

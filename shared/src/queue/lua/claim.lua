@@ -32,7 +32,7 @@ for i, id in ipairs(ids) do
         tenant = job.tenant
         taken[#taken + 1] = id
         claims[#claims + 1] = id
-        claims[#claims + 1] = worker
+        claims[#claims + 1] = claim_of(worker)
       else
         foreign[#foreign + 1] = id
         tenant = '-'

@@ -4,7 +4,7 @@
 for i = 5, #ARGV, 4 do
   local id, text, worker, until_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   call('HSET', P .. 'jobs', id, text)
-  call('HSET', P .. 'claimed', id, worker)
+  call('HSET', P .. 'claimed', id, claim_of(worker))
   local job = info(id)
   call('ZADD', key('slots', job.tenant), until_ms, id)
   if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), until_ms, id) end

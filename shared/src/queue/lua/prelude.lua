@@ -29,7 +29,7 @@
 --   slots:{tenant}:{kind}  the same for one kind, where the tenant has a limit for it
 --   admitted:{queue}:{kind}  ZSET id -> end of lease (ms); live members fill the fleet
 --   holders:{tenant}       HASH resource key -> id
---   claimed                HASH id -> worker
+--   claimed                HASH id -> worker, padded: see `claim_of`
 --
 --   rules
 --   limits             HASH tenant -> max:weight, then :kind=max for each kind with a limit
@@ -76,6 +76,18 @@ local function parse(text)
   if not text then return nil end
   local tenant, queue, kind, score, resource = string.match(text, '^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$')
   return {tenant = tenant, queue = queue, kind = kind, score = score, resource = resource}
+end
+
+-- Redis keeps a hash of short values as a list that it searches from end to end. A value longer than
+-- 64 bytes makes it a table, in which a worker with hundreds of jobs finds each at once.
+local PADDING = string.rep(' ', 65)
+
+local function claim_of(worker)
+  return worker .. PADDING
+end
+
+local function claimant(claim)
+  return claim and string.sub(claim, 1, #claim - #PADDING)
 end
 
 local function info(id)

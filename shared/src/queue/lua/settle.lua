@@ -13,7 +13,7 @@ local texts, holders = fields('jobs', ids), fields('claimed', ids)
 local done, told, tenants, charges = {}, {}, {}, {}
 for i, id in ipairs(ids) do
   local job = parse(texts[i])
-  if job and holders[i] == worker then
+  if job and claimant(holders[i]) == worker then
     done[#done + 1] = {id = id, job = job}
     tenants[job.tenant] = true
     if ran[i] then
