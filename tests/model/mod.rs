@@ -5,13 +5,13 @@
 //! | `steps` | what may happen, and the generator |
 //! | `world`, `worker` | the production code: record, gate, loops; workers without processes |
 //! | `observe` | what can be seen after a step |
-//! | `model` | what must hold then |
+//! | `rules` | the small model: what must hold then |
 //!
 //! A failing case is shrunk to its fewest steps and printed with its seed. `UNITY_MODEL_CASES=N` runs
 //! as many cases, from a seed of the moment; `UNITY_MODEL_SEED=N` sets the seed.
 
-mod model;
 mod observe;
+mod rules;
 mod steps;
 mod worker;
 mod world;
@@ -28,8 +28,8 @@ use sqlx::{Connection, PgConnection};
 use unity_shared::{clock::Clock, jobs::JobStatus};
 
 use self::{
-    model::Model,
     observe::Sight,
+    rules::Model,
     steps::{End, KINDS, Scope, Step, TENANTS, step},
     world::{Effects, LEASE, World},
 };
@@ -54,7 +54,7 @@ fn no_interleaving_loses_a_job_exceeds_a_limit_or_leaks_a_slot() {
         .unwrap();
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let cases = number("UNITY_MODEL_CASES");
-    let of_the_moment = || u64::from(std::process::id()) << 32 | u64::from(rand_seed());
+    let of_the_moment = || uuid::Uuid::now_v7().as_u64_pair().1;
     let seed = number("UNITY_MODEL_SEED").unwrap_or_else(|| {
         if cases.is_some() {
             of_the_moment()
@@ -94,13 +94,6 @@ fn no_interleaving_loses_a_job_exceeds_a_limit_or_leaks_a_slot() {
             steps.join("\n")
         );
     }
-}
-
-fn rand_seed() -> u32 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .subsec_nanos()
 }
 
 async fn start() -> Stack {

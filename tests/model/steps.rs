@@ -85,6 +85,11 @@ pub enum Step {
     Crash {
         worker: usize,
     },
+    /// The process stands still, and so does the scheduler, while the others beat.
+    Freeze {
+        worker: usize,
+        millis: i64,
+    },
     /// A graceful stop; another one starts in its place, with these kinds (bits).
     Replace {
         worker: usize,
@@ -122,12 +127,12 @@ pub enum Step {
         switch: Pick,
         announced: bool,
     },
-    /// Redis is emptied.
-    Wipe,
-    /// Redis loses the epoch and some of the rest: each key whose hash falls on a bit.
-    Lose {
-        bits: u8,
+    /// Redis is emptied, and perhaps filled again at once.
+    Wipe {
+        refilled: bool,
     },
+    /// Nobody reached Redis for a lease: the epoch is gone, and everything else still there.
+    Close,
 }
 
 fn tenant() -> impl Strategy<Value = usize> {
@@ -221,10 +226,12 @@ fn work() -> impl Strategy<Value = Step> {
 fn trouble() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => worker().prop_map(|worker| Step::Crash { worker }),
+        3 => (worker(), 3_000_i64..20_000)
+            .prop_map(|(worker, millis)| Step::Freeze { worker, millis }),
         2 => (worker(), 1_u8..4).prop_map(|(worker, kinds)| Step::Replace { worker, kinds }),
         2 => Just(Step::ScanOrphans),
-        2 => Just(Step::Wipe),
-        1 => Just(Step::Lose { bits: 0 }),
+        3 => prop::bool::ANY.prop_map(|refilled| Step::Wipe { refilled }),
+        1 => Just(Step::Close),
     ]
 }
 
@@ -249,7 +256,7 @@ pub fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         22 => order().prop_map(Step::Enqueue),
         43 => work(),
-        7 => trouble(),
+        9 => trouble(),
         9 => decisions(),
         9 => (0_usize..2).prop_map(|scheduler| Step::Tick { scheduler }),
         8 => (50_i64..3_000).prop_map(|millis| Step::Pass { millis }),

@@ -127,6 +127,9 @@ impl<'a> World<'a> {
             }
             Step::Settle { worker } => self.workers[*worker].settle(stack).await,
             Step::Beat { worker, redis } => self.beat(*worker, *redis, &mut effects).await,
+            Step::Freeze { worker, millis } => {
+                self.freeze(*worker, *millis, &mut effects).await;
+            }
             Step::Crash { worker } => self.crash(*worker).await,
             Step::Replace { worker, kinds } => {
                 effects.handed_in = self.workers[*worker].stop(stack).await;
@@ -159,8 +162,13 @@ impl<'a> World<'a> {
                 self.unpause(*switch).await;
                 effects.announced_switches = self.announce_if(*announced).await;
             }
-            Step::Wipe => stack.wipe_redis().await,
-            Step::Lose { bits } => self.lose(*bits).await,
+            Step::Wipe { refilled } => {
+                stack.wipe_redis().await;
+                if *refilled {
+                    self.tick_for(0, &mut effects).await;
+                }
+            }
+            Step::Close => self.close().await,
         }
         effects
     }
@@ -200,10 +208,22 @@ impl<'a> World<'a> {
             left -= piece;
             if self.stack.clock.now() >= self.epoch_until {
                 // Redis does it by its own clock, which the test cannot move.
-                self.delete(&["epoch".to_owned()]).await;
+                self.close().await;
             }
             if cut_off {
                 self.tick_for(0, effects).await;
+            }
+        }
+    }
+
+    async fn freeze(&mut self, frozen: usize, millis: i64, effects: &mut Effects) {
+        let beat = i64::try_from(LEASE.as_millis()).unwrap() / 3;
+        let mut left = millis;
+        while left > 0 {
+            self.pass(left.min(beat), effects).await;
+            left -= beat;
+            for worker in (0..self.workers.len()).filter(|worker| *worker != frozen) {
+                self.beat(worker, true, effects).await;
             }
         }
     }
@@ -365,29 +385,9 @@ impl<'a> World<'a> {
         announced
     }
 
-    /// Redis comes back from an old or broken file: the epoch is gone, and of the rest what the bits
-    /// say.
-    async fn lose(&self, bits: u8) {
-        let prefix = self.prefix();
-        let mut redis = self.stack.gate.connection();
-        let keys: Vec<String> = redis.keys(format!("{prefix}*")).await.unwrap();
-        let falls = |name: &str| {
-            let sum: u32 = name.bytes().map(u32::from).sum();
-            bits & (1 << (sum % 8)) != 0
-        };
-        let names = keys.iter().filter_map(|key| key.strip_prefix(&prefix));
-        let mut lost: Vec<String> = names
-            .filter(|name| falls(name))
-            .map(str::to_owned)
-            .collect();
-        lost.push("epoch".to_owned());
-        self.delete(&lost).await;
-    }
-
-    async fn delete(&self, names: &[String]) {
-        let prefix = self.prefix();
-        let keys: Vec<String> = names.iter().map(|name| format!("{prefix}{name}")).collect();
-        let _: i64 = self.stack.gate.connection().del(keys).await.unwrap();
+    async fn close(&self) {
+        let epoch = format!("{}epoch", self.prefix());
+        let _: i64 = self.stack.gate.connection().del(epoch).await.unwrap();
     }
 
     /// What stands before every key of the gate.

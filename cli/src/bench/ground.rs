@@ -218,7 +218,7 @@ impl Ground {
     }
 
     /// Kills a Redis that is ours and starts it again, on its data and at its address.
-    pub(super) async fn restart_redis(&self) -> Result<()> {
+    pub(super) fn restart_redis(&self) -> Result<()> {
         let servers = self.private.as_ref().context("Redis is not ours")?;
         tokio::task::block_in_place(|| {
             let programs = find_or_install(&say)?;

@@ -39,7 +39,7 @@ pub(super) enum Drill {
 }
 
 /// Longer than any recovery that deserves the name.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A lease at the default settings, and what comes on top of it.
 const LEASE: Duration = Duration::from_secs(6);
 const FIFTY: u32 = 50;
@@ -157,9 +157,9 @@ impl Drill {
                 let mut redis = fleet.stack.ground.redis().await?;
                 redis.remove_keys(&fleet.stack.site.name).await?;
             }
-            Self::RestartRedis => fleet.restart(Below::Redis).await?,
+            Self::RestartRedis => fleet.restart(Below::Redis)?,
             Self::StallRedis => fleet.stall(Below::Redis, STALL).await?,
-            Self::RestartPostgres => fleet.restart(Below::PostgreSql).await?,
+            Self::RestartPostgres => fleet.restart(Below::PostgreSql)?,
             Self::StallPostgres => fleet.stall(Below::PostgreSql, STALL).await?,
             Self::TwoSchedulers => two_schedulers(fleet, time).await?,
             Self::LowerLimit => {

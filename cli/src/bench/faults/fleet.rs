@@ -114,9 +114,9 @@ impl<'a> Fleet<'a> {
 
     /// Ends a server without farewell and starts it again. PostgreSQL does so by itself when one of
     /// its processes dies: it cuts all connections and recovers from its log.
-    pub(super) async fn restart(&self, server: Below) -> Result<()> {
+    pub(super) fn restart(&self, server: Below) -> Result<()> {
         match server {
-            Below::Redis => self.stack.ground.restart_redis().await,
+            Below::Redis => self.stack.ground.restart_redis(),
             Below::PostgreSql => {
                 let head = self.head(server)?;
                 let victim = children(head).pop().context("PostgreSQL has no children")?;
@@ -131,15 +131,10 @@ impl<'a> Fleet<'a> {
     pub(super) async fn until_idle(&mut self, patience: Duration) -> Result<Duration> {
         let begun = Instant::now();
         while begun.elapsed() < patience {
-            let left = match rows::any_unfinished(&mut self.stack.owner).await {
-                Ok(left) => left,
-                Err(_) => {
-                    self.reconnect().await;
-                    true
-                }
-            };
-            if !left {
-                break;
+            match rows::any_unfinished(&mut self.stack.owner).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => self.reconnect().await,
             }
             tokio::time::sleep(rows::POLL).await;
         }
