@@ -92,7 +92,7 @@ pub(crate) fn ticks() -> Vec<Tick> {
         tick("keep_gate_open", SECOND, |c| {
             Box::pin(keep_gate_open::tick(c))
         }),
-        tick("announce_switches", SECOND, |c| {
+        tick("announce_switches", 2 * SECOND, |c| {
             Box::pin(announce_switches::tick(c))
         }),
         tick("announce_limits", 10 * SECOND, |c| {
@@ -105,7 +105,7 @@ pub(crate) fn ticks() -> Vec<Tick> {
         tick("offer_forgotten_jobs", SECOND, |c| {
             Box::pin(offer_forgotten_jobs::tick(c))
         }),
-        tick("drop_stale_jobs", SECOND, |c| {
+        tick("drop_stale_jobs", 5 * SECOND, |c| {
             Box::pin(drop_stale_jobs::tick(c))
         }),
         tick("fire_schedules", SECOND, |c| {
