@@ -44,6 +44,9 @@ struct Ahead {
     tenants: Option<u64>,
 }
 
+/// A job that moves on while it is looked at is looked at again, so often at most.
+const LOOKS: u32 = 5;
+
 /// Says why a job does not run, by the very rule that admission obeys.
 #[utoipa::path(
     get,
@@ -63,57 +66,63 @@ pub async fn why_job(
     NoParameters: NoParameters,
 ) -> Result<Json<JobWhy>, ApiError> {
     let tenant = tenant_to_search(&state, &caller, id).await?;
-    let job = read(&state, &tenant, id).await?;
-    if job.status != JobStatus::Queued {
-        return Ok(Json(explain_by_row(&state, job).await?));
+    for _ in 0..LOOKS {
+        if let Some(why) = look(&state, &tenant, id).await? {
+            return Ok(Json(why));
+        }
     }
-    let standing = state.gate().why(id).await;
+    Err(ApiError::Busy)
+}
+
+/// The answer; `None` if the job moved on while it was being found.
+async fn look(state: &ApiState, tenant: &TenantId, id: JobId) -> Result<Option<JobWhy>, ApiError> {
+    let job = read(state, tenant, id).await?;
+    let reason = match job.status {
+        JobStatus::Queued => return look_in_gate(state, job).await,
+        JobStatus::Running => {
+            let mut tx = state.database().tenant(tenant).await?;
+            match find_runner(&mut tx, id).await? {
+                Some(runner) => Reason::running(runner),
+                None => return Ok(None),
+            }
+        }
+        JobStatus::Scheduled => Reason::not_due(&job),
+        JobStatus::Retrying => Reason::retry_wait(&job),
+        JobStatus::Succeeded | JobStatus::Failed | JobStatus::Cancelled | JobStatus::Superseded => {
+            Reason::ended(&job)
+        }
+    };
+    Ok(Some(JobWhy::of(&job, vec![reason], None)))
+}
+
+/// Of a queued job, as the gate has it.
+async fn look_in_gate(state: &ApiState, job: Job) -> Result<Option<JobWhy>, ApiError> {
+    let standing = state.gate().why(job.id).await;
     // It may have begun while the gate was asked; then the gate's answer is old.
-    let job = read(&state, &tenant, id).await?;
+    let job = read(state, &job.tenant_id, job.id).await?;
     if job.status != JobStatus::Queued {
-        return Ok(Json(explain_by_row(&state, job).await?));
+        return Ok(None);
     }
     let standing = match standing {
         Ok(standing) => standing,
         Err(error) => {
             tracing::warn!(error = chain(&error), "could not ask why a job waits");
-            return Ok(Json(JobWhy::of(
+            return Ok(Some(JobWhy::of(
                 &job,
                 vec![Reason::gate_unreachable()],
                 None,
             )));
         }
     };
-    let mut tx = state.database().tenant(&tenant).await?;
+    let mut tx = state.database().tenant(&job.tenant_id).await?;
     let switches = list_own_switches(&mut tx, state.clock().now()).await?;
     let reasons = Reason::of_queued(&job, &standing, &switches);
-    Ok(Json(JobWhy::of(&job, reasons, ahead(&standing))))
+    Ok(Some(JobWhy::of(&job, reasons, ahead(&standing))))
 }
 
 async fn read(state: &ApiState, tenant: &TenantId, id: JobId) -> Result<Job, ApiError> {
     let mut tx = state.database().tenant(tenant).await?;
     find_job(&mut tx, id).await?.ok_or(ApiError::NotFound)
-}
-
-/// Of a job that the gate knows nothing of, because it does not stand in the queue.
-async fn explain_by_row(state: &ApiState, job: Job) -> Result<JobWhy, ApiError> {
-    let reason = match job.status {
-        JobStatus::Scheduled => Reason::not_due(&job),
-        JobStatus::Retrying => Reason::retry_wait(&job),
-        JobStatus::Running => {
-            let mut tx = state.database().tenant(&job.tenant_id).await?;
-            match find_runner(&mut tx, job.id).await? {
-                Some(runner) => Reason::running(runner),
-                // It has ended, or begins anew: whoever asks again is told.
-                None => return Err(ApiError::Busy),
-            }
-        }
-        JobStatus::Queued => return Err(ApiError::Busy),
-        JobStatus::Succeeded | JobStatus::Failed | JobStatus::Cancelled | JobStatus::Superseded => {
-            Reason::ended(&job)
-        }
-    };
-    Ok(JobWhy::of(&job, vec![reason], None))
 }
 
 fn ahead(standing: &Standing) -> Option<Ahead> {
