@@ -90,6 +90,14 @@ pub enum Step {
         worker: usize,
         millis: i64,
     },
+    /// Between the gate's answer and the claim in the record a worker stands still: Redis is emptied
+    /// and filled again meanwhile, or its slots lapse. A new job of the highest priority comes first,
+    /// and another worker takes it.
+    Overtake {
+        worker: usize,
+        order: Order,
+        wiped: bool,
+    },
     /// A graceful stop; another one starts in its place, with these kinds (bits).
     Replace {
         worker: usize,
@@ -228,6 +236,8 @@ fn trouble() -> impl Strategy<Value = Step> {
         3 => worker().prop_map(|worker| Step::Crash { worker }),
         3 => (worker(), 3_000_i64..20_000)
             .prop_map(|(worker, millis)| Step::Freeze { worker, millis }),
+        4 => (worker(), order(), any::<bool>())
+            .prop_map(|(worker, order, wiped)| Step::Overtake { worker, order, wiped }),
         2 => (worker(), 1_u8..4).prop_map(|(worker, kinds)| Step::Replace { worker, kinds }),
         2 => Just(Step::ScanOrphans),
         3 => prop::bool::ANY.prop_map(|refilled| Step::Wipe { refilled }),
@@ -256,7 +266,7 @@ pub fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         22 => order().prop_map(Step::Enqueue),
         43 => work(),
-        9 => trouble(),
+        10 => trouble(),
         9 => decisions(),
         9 => (0_usize..2).prop_map(|scheduler| Step::Tick { scheduler }),
         8 => (50_i64..3_000).prop_map(|millis| Step::Pass { millis }),

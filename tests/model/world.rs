@@ -130,6 +130,11 @@ impl<'a> World<'a> {
             Step::Freeze { worker, millis } => {
                 self.freeze(*worker, *millis, &mut effects).await;
             }
+            Step::Overtake {
+                worker,
+                order,
+                wiped,
+            } => self.overtake(*worker, order, *wiped, &mut effects).await,
             Step::Crash { worker } => self.crash(*worker).await,
             Step::Replace { worker, kinds } => {
                 effects.handed_in = self.workers[*worker].stop(stack).await;
@@ -225,6 +230,33 @@ impl<'a> World<'a> {
             for worker in (0..self.workers.len()).filter(|worker| *worker != frozen) {
                 self.beat(worker, true, effects).await;
             }
+        }
+    }
+
+    async fn overtake(&mut self, slow: usize, order: &Order, wiped: bool, effects: &mut Effects) {
+        let stack = self.stack;
+        self.workers[slow].fetch(stack, 4).await;
+        self.workers[slow].claim_in_gate(stack).await;
+        let first = Order {
+            priority: 9,
+            delay_seconds: 0,
+            offered: false,
+            ..order.clone()
+        };
+        self.enqueue(&first).await;
+        if wiped {
+            stack.wipe_redis().await;
+        } else {
+            let lease = i64::try_from(LEASE.as_millis()).unwrap();
+            self.freeze(slow, lease + 1, effects).await;
+        }
+        self.tick_for(0, effects).await;
+        let quick = (slow + 1) % WORKERS;
+        self.workers[quick].fetch(stack, 4).await;
+        self.workers[quick].claim_in_gate(stack).await;
+        for worker in [quick, slow] {
+            let claimed = self.workers[worker].claim_rows(stack).await;
+            effects.claimed.extend(claimed);
         }
     }
 
