@@ -54,7 +54,7 @@ async fn a_waiting_job_is_cancelled_with_the_answer_and_never_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_job_ends_within_a_second_and_says_when_what_happened() {
+async fn a_running_job_is_ended_and_says_when_what_happened() {
     let stack = Stack::start().await;
     let caller = stack.create_tenant("running").await;
     let id = stack.probe(&caller, json!({ "sleep_ms": 60_000 })).await;
@@ -64,11 +64,11 @@ async fn a_running_job_ends_within_a_second_and_says_when_what_happened() {
     assert_eq!(job["status"], "running");
     assert!(job["cancellation"]["requested_at"].is_string());
     let job = stack.ended(&caller, &id).await;
-    assert!(
-        asked.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        asked.elapsed()
-    );
+    // Far less than the grace that a handler has which does not look at its token, and no bound on a
+    // busy machine: the second that it takes on an idle one is measured, not asserted.
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    println!("a running job ended {took:?} after it was cancelled");
     assert_eq!(job["status"], "cancelled");
     assert_eq!(job["error"]["code"], "job.cancelled");
     let requested = at(&job, "/cancellation/requested_at");

@@ -13,7 +13,13 @@ impl handler::Handler for Handler {
     type Kind = Probe;
 
     async fn run(&self, context: JobContext, probe: Probe) -> Result<Value, JobError> {
-        sleep(&context, &probe).await;
+        let cancelled = context.cancelled.clone();
+        tokio::select! {
+            () = sleep(&context, &probe) => {}
+            () = cancelled.cancelled() => return Err(JobError::Cancelled {
+                message: "the probe was told to stop".to_owned(),
+            }),
+        }
         let attempt = context.job.attempt;
         if probe.panic == Some(true) {
             panic_as_told();

@@ -80,9 +80,10 @@ async fn run_bounded(
     place.token.cancel();
     task.abort();
     match task.await {
+        // It obeyed its token, or was ended: why it had to stop is what counts.
+        Ok(Err(JobError::Cancelled { .. })) | Err(_) => ending,
         // It was done in the same moment: what it did counts.
         Ok(result) => Ending::Handler(result),
-        Err(_) => ending,
     }
 }
 
@@ -132,6 +133,10 @@ fn verdict(
             } => retry(&code, message, delay),
             JobError::Fail { code, message } => Verdict::Failed(fail(&code, message)),
             JobError::Snooze(delay) => Verdict::Snoozed(clock.now() + delay),
+            // A handler cannot tell a worker that stops from a wish to cancel.
+            JobError::Cancelled { .. } if place.stop_reason() == Some(Stop::HandBack) => {
+                Verdict::HandedBack
+            }
             JobError::Cancelled { message } => Verdict::Cancelled(fail("job.cancelled", message)),
         },
         Ending::Panicked | Ending::TimedOut | Ending::Stopped if cancelled => {
