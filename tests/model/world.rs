@@ -136,11 +136,7 @@ impl<'a> World<'a> {
                 wiped,
             } => self.overtake(*worker, order, *wiped, &mut effects).await,
             Step::Crash { worker } => self.crash(*worker).await,
-            Step::Replace { worker, kinds } => {
-                effects.handed_in = self.workers[*worker].stop(stack).await;
-                self.workers[*worker] = Worker::start(stack, *kinds).await;
-                self.keeps_epoch();
-            }
+            Step::Replace { worker, kinds } => self.replace(*worker, *kinds, &mut effects).await,
             Step::ScanOrphans => self.scan_orphans().await,
             Step::Tick { scheduler } => self.tick_for(*scheduler, &mut effects).await,
             Step::Pass { millis } => self.pass(*millis, &mut effects).await,
@@ -176,6 +172,12 @@ impl<'a> World<'a> {
             Step::Close => self.close().await,
         }
         effects
+    }
+
+    async fn replace(&mut self, worker: usize, kinds: u8, effects: &mut Effects) {
+        effects.handed_in = self.workers[worker].stop(self.stack).await;
+        self.workers[worker] = Worker::start(self.stack, kinds).await;
+        self.keeps_epoch();
     }
 
     async fn tick(&mut self, scheduler: usize) {
