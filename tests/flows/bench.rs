@@ -17,7 +17,7 @@ async fn figures_of(scenario: &str, only: &str) -> Vec<Value> {
             "--only",
             only,
             "--seconds",
-            "0.5",
+            "3",
             "--jobs",
             "100",
             "--tenants",

@@ -97,7 +97,9 @@ impl Claimer {
                     "could not claim in the record"
                 );
                 tokio::time::sleep(PAUSE).await;
-                Vec::new()
+                // It may have been done all the same: then the row is ours until its lease ends, and the slot
+                // must last as long. It ends by itself, and the sweeper offers what still waits.
+                return vec![Claimed::Nothing; ids.len()];
             }
         };
         metrics::counter!("unity_jobs_claimed_total").increment(claimed.len() as u64);

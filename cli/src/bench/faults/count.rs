@@ -65,7 +65,7 @@ impl Limits {
 }
 
 /// Each process reads its own clock, which follows the database's as well as a round trip can tell.
-const CLOCKS: TimeDelta = TimeDelta::milliseconds(20);
+const CLOCKS: TimeDelta = TimeDelta::milliseconds(60);
 /// The shortest time that a lease lasts: an attempt whose worker vanished counts for so long.
 const LEASE_SECONDS: f64 = 6.0;
 

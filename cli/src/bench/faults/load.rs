@@ -140,7 +140,7 @@ fn job(number: u32) -> Value {
     let fails = u32::from(number.is_multiple_of(10));
     let mut job = json!({
         "kind": Probe::NAME,
-        "payload": { "sleep_ms": 10 + number % 5 * 10, "fail_attempts": fails },
+        "payload": { "sleep_ms": 80 + number % 5 * 40, "fail_attempts": fails },
     });
     if number.is_multiple_of(7)
         && let Some(fields) = job.as_object_mut()

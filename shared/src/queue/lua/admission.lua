@@ -83,7 +83,7 @@ local function enter_all()
 end
 
 -- A turn is worth this much of expected running time (ms), and one job at least.
-local TURN = 10
+local TURN = 5
 
 -- What a job costs in virtual time before it is known how long it runs: what such jobs lately took, or
 -- a whole turn where there were none. `charge` puts it right afterwards.
@@ -159,7 +159,7 @@ local function take_turn(queue, tenant, free, most)
     if not kind then return nil end
     local count = 1
     if only then
-      count = math.floor(TURN * limits(tenant).weight / math.max(1, expected_cost(tenant, kind)))
+      count = math.floor(TURN / math.max(1, expected_cost(tenant, kind)))
       count = math.min(count, most, free[kind], limits(tenant).max - running(tenant))
       local most_of_kind = limits(tenant).kinds[kind]
       if most_of_kind then count = math.min(count, most_of_kind - running(tenant, kind)) end
