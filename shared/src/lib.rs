@@ -14,5 +14,6 @@ pub mod fleet;
 pub mod ids;
 pub mod jobs;
 pub mod queue;
+pub mod sessions;
 pub mod telemetry;
 pub mod tenancy;

@@ -8,7 +8,7 @@ use axum::{
 };
 use unity_shared::{
     fleet::is_pool_name,
-    ids::{JobId, SwitchId, TenantId},
+    ids::{ApiKeyId, JobId, SwitchId, TenantId},
 };
 
 use crate::error::ApiError;
@@ -25,6 +25,12 @@ pub trait PathSegment: Sized {
 }
 
 impl PathSegment for JobId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for ApiKeyId {
     fn read(text: &str) -> Option<Self> {
         canonical(text)
     }

@@ -1,5 +1,7 @@
 //! One folder per resource, one file per verb.
 
+mod api_keys;
+mod auth;
 mod events;
 mod job_kinds;
 mod jobs;
@@ -14,6 +16,8 @@ use crate::auth::Routes;
 
 /// Every resource: adding one is a folder and a line.
 pub fn register(routes: Routes) -> Routes {
+    let routes = auth::register(routes);
+    let routes = api_keys::register(routes);
     let routes = tenants::register(routes);
     let routes = jobs::register(routes);
     let routes = events::register(routes);
@@ -22,4 +26,9 @@ pub fn register(routes: Routes) -> Routes {
     let routes = queues::register(routes);
     let routes = worker_pools::register(routes);
     workers::register(routes)
+}
+
+/// What has its address outside of the API's prefix.
+pub fn register_at_root(routes: Routes) -> Routes {
+    auth::register_at_root(routes)
 }

@@ -8,6 +8,7 @@
 
 mod connection;
 mod jobs;
+mod keys;
 mod pools;
 mod queues;
 mod switches;
@@ -17,6 +18,7 @@ mod workers;
 
 pub use connection::ClientFlags;
 pub use jobs::JobsArgs;
+pub use keys::{CreateFlags, KeysArgs, KeysCommand};
 pub use pools::PoolsArgs;
 pub use queues::{QueuesArgs, QueuesCommand};
 pub use switches::SwitchesArgs;
@@ -24,6 +26,7 @@ pub use tenants::TenantsArgs;
 pub use workers::WorkersArgs;
 
 pub(crate) use jobs::run as run_jobs;
+pub(crate) use keys::{create as create_key, list as list_keys, revoke as revoke_key};
 pub(crate) use pools::run as run_pools;
 pub(crate) use queues::run as run_queues;
 pub(crate) use switches::run as run_switches;

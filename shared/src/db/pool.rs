@@ -7,7 +7,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{Authenticator, DbError, Duty, EachTenantTx, Engine, Operator, PlatformTx, TenantTx};
+use super::{
+    Authenticator, DbError, Duty, EachTenantTx, Engine, Issuer, Operator, PlatformTx, TenantTx,
+};
 use crate::{clock::Clock, ids::TenantId};
 
 /// The two logins of one installation.
@@ -45,6 +47,7 @@ pub struct Database {
     each_tenant: PgPool,
     authenticator: PgPool,
     engine: PgPool,
+    issuer: PgPool,
     operator: PgPool,
 }
 
@@ -73,6 +76,7 @@ impl Database {
             app: open(app, None, settings),
             authenticator: open(platform.clone(), Some(Authenticator::ROLE), settings),
             engine: open(platform.clone(), Some(Engine::ROLE), settings),
+            issuer: open(platform.clone(), Some(Issuer::ROLE), settings),
             operator: open(platform, Some(Operator::ROLE), settings),
         };
         for pool in [&database.app, &database.engine] {
@@ -91,7 +95,7 @@ impl Database {
         EachTenantTx::begin(&self.each_tenant).await
     }
 
-    /// Finds the owner of an API key before a tenant is known.
+    /// Finds the owner of a key or session before a tenant is known.
     #[must_use]
     pub const fn authenticator(&self) -> PlatformPool<'_, Authenticator> {
         PlatformPool {
@@ -105,6 +109,15 @@ impl Database {
     pub const fn engine(&self) -> PlatformPool<'_, Engine> {
         PlatformPool {
             pool: &self.engine,
+            duty: PhantomData,
+        }
+    }
+
+    /// Lets people in and out.
+    #[must_use]
+    pub const fn issuer(&self) -> PlatformPool<'_, Issuer> {
+        PlatformPool {
+            pool: &self.issuer,
             duty: PhantomData,
         }
     }
@@ -149,6 +162,7 @@ impl Database {
             self.each_tenant.close(),
             self.authenticator.close(),
             self.engine.close(),
+            self.issuer.close(),
             self.operator.close()
         );
     }
