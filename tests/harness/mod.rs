@@ -2,6 +2,7 @@
 
 mod client;
 mod cluster;
+mod people;
 mod proxy;
 mod servers;
 mod stack;
@@ -9,7 +10,8 @@ mod stream;
 
 pub use client::{Answer, Caller};
 pub use cluster::Cluster;
+pub use people::{LoggedIn, claims_of, decode, encode};
 pub use proxy::Proxy;
 pub use servers::servers;
-pub use stack::{Stack, StackOptions, eventually, tenant_body};
+pub use stack::{SECRET_KEY, Stack, StackOptions, eventually, tenant_body};
 pub use stream::{EventStream, Message};

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-const GROUPS: [&str; 4] = [
+const GROUPS: [&str; 5] = [
     "unity_app",
     "unity_authenticator",
     "unity_engine",
+    "unity_issuer",
     "unity_operator",
 ];
 
@@ -109,6 +110,7 @@ async fn faults_of_memberships(
         (app, "unity_app"),
         (platform, "unity_authenticator"),
         (platform, "unity_engine"),
+        (platform, "unity_issuer"),
         (platform, "unity_operator"),
     ]);
     let mut faults = Vec::new();
