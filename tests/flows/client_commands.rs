@@ -227,6 +227,30 @@ async fn keys_are_made_listed_revoked_and_rotated() {
         .await;
     login.expect(200);
     assert!(says(&admin, &args).await.contains("keeps their password"));
+    for (action, status) in [("disable", 401), ("enable", 200)] {
+        let args = [
+            "users",
+            action,
+            "--email",
+            "root@example.com",
+            "--config",
+            &config,
+        ];
+        says(&admin, &args).await;
+        let login = stack
+            .try_log_in("root@example.com", password.trim(), None)
+            .await;
+        login.expect(status);
+    }
+    let args = [
+        "users",
+        "disable",
+        "--email",
+        "nobody@example.com",
+        "--config",
+        &config,
+    ];
+    refuses(&admin, &args, 1).await;
     let said = says(&admin, &["keys", "rotate", "--config", &config]).await;
     assert!(said.contains(" signs from "), "{said}");
     let error = refuses(&admin, &["keys", "rotate", "--config", &config], 1).await;

@@ -1,7 +1,8 @@
 //! API keys: shown once, confined, worth what their maker is, and gone when they are revoked.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
@@ -27,7 +28,7 @@ async fn a_key_is_shown_once_listed_without_its_secret_and_refused_when_it_is_re
     let (stack, _) = still_stack().await;
     let admin = stack.create_tenant("acme").await;
     let order = json!({ "name": "ci", "role": "viewer", "rate_limit_per_second": 5,
-                        "expires_at": stack.clock.now() + chrono::TimeDelta::days(1) });
+                        "expires_at": stack.clock.now() + TimeDelta::days(1) });
     let once = [("idempotency-key", "once")];
     let made = admin.post_with(KEYS, &order, &once).await.expect(201);
     let text = made.text_of("api_key");
@@ -262,7 +263,7 @@ async fn when_a_key_was_last_used_is_noted_to_the_minute() {
         .await;
         assert!(at.ends_with(":00Z"), "{at}");
         seen.insert(at);
-        clock.advance(Duration::from_secs(60));
+        clock.advance(TimeDelta::seconds(60));
     }
     stack.stop().await;
 }
