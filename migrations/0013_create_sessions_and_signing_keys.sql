@@ -79,7 +79,7 @@ CREATE TABLE login_attempts (
 COMMENT ON TABLE login_attempts IS 'attempts to log in that did not succeed, by account, by address and by both';
 COMMENT ON COLUMN login_attempts.key IS 'SHA-256 of what is counted; whether the account exists makes no difference';
 CREATE INDEX login_attempts_since_idx ON login_attempts (since);
-GRANT SELECT, INSERT, UPDATE, DELETE ON login_attempts TO unity_issuer;
+GRANT SELECT, INSERT, UPDATE (attempts, since) ON login_attempts TO unity_issuer;
 GRANT SELECT (since), DELETE ON login_attempts TO unity_engine;
 
 -- The keys that sign access tokens. A key's state follows from the time: it is published from the
@@ -96,4 +96,4 @@ CREATE TABLE signing_keys (
 COMMENT ON COLUMN signing_keys.id IS 'the `kid` of tokens';
 COMMENT ON COLUMN signing_keys.sealed_key IS 'nonce and private key, encrypted under the installation''s secret key with the id and public key as associated data';
 COMMENT ON COLUMN signing_keys.trusted_until IS 'NULL: no later key has been made';
-GRANT SELECT, INSERT, UPDATE (signs_from, trusted_until), DELETE ON signing_keys TO unity_issuer;
+GRANT SELECT, INSERT, UPDATE (trusted_until), DELETE ON signing_keys TO unity_issuer;

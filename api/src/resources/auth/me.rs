@@ -8,14 +8,28 @@ use unity_shared::{
     tenancy::Role,
 };
 
-use crate::auth::{Acting, Actor, Caller};
-use crate::extract::NoParameters;
+use crate::{
+    auth::{Acting, Actor, Caller},
+    extract::NoParameters,
+};
 
 /// Whoever asks.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Me {
-    #[serde(flatten)]
-    actor: MyActor,
+    /// What sort of caller it is.
+    actor: ActorKind,
+    /// The key's name; null for a person.
+    #[schema(required)]
+    key_id: Option<ApiKeyId>,
+    /// The person; null for a program.
+    #[schema(required)]
+    user_id: Option<UserId>,
+    /// The person's address; null for a program.
+    #[schema(required)]
+    email: Option<String>,
+    /// The person's login; null for a program.
+    #[schema(required)]
+    session_id: Option<SessionId>,
     /// What they may do now.
     role: Role,
     /// Their tenant; null for a system administrator.
@@ -34,24 +48,14 @@ pub struct Me {
     acting: Option<MyActing>,
 }
 
-/// A program with a key, or a person who has logged in.
+/// What sort of caller it is.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(tag = "actor", rename_all = "snake_case")]
-enum MyActor {
-    /// A program.
-    ApiKey {
-        /// The key's name.
-        key_id: ApiKeyId,
-    },
-    /// A person.
-    User {
-        /// The person.
-        user_id: UserId,
-        /// Their address.
-        email: String,
-        /// Their login.
-        session_id: SessionId,
-    },
+#[serde(rename_all = "snake_case")]
+enum ActorKind {
+    /// A program with a key.
+    ApiKey,
+    /// A person who has logged in.
+    User,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -79,16 +83,20 @@ pub async fn get_me(caller: Caller, NoParameters: NoParameters) -> Json<Me> {
         must_change_password,
         rate_limit_per_second,
     } = caller;
-    let actor = match actor {
-        Actor::ApiKey { id } => MyActor::ApiKey { key_id: id },
-        Actor::User { id, session, email } => MyActor::User {
-            user_id: id,
-            email,
-            session_id: session,
-        },
+    let (kind, key, person) = match actor {
+        Actor::ApiKey { id } => (ActorKind::ApiKey, Some(id), None),
+        Actor::User { id, session, email } => (ActorKind::User, None, Some((id, session, email))),
+    };
+    let (user_id, session_id, email) = match person {
+        Some((id, session, email)) => (Some(id), Some(session), Some(email)),
+        None => (None, None, None),
     };
     Json(Me {
-        actor,
+        actor: kind,
+        key_id: key,
+        user_id,
+        email,
+        session_id,
         role,
         tenant_id: tenant,
         scopes: scopes.names(),
