@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
-    flows::processes::spawn,
+    flows::processes::{signal, spawn},
     harness::{Stack, StackOptions, eventually},
 };
 
@@ -112,4 +113,43 @@ async fn a_late_worker_cannot_write_over_the_attempt_that_followed() {
     drop(tx);
     assert_eq!(stack.ended(&caller, &id).await["result"]["echo"], "mine");
     stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_one_resource_key_keep_their_order_over_workers_that_are_killed_and_stopped() {
+    for how in [Signal::SIGKILL, Signal::SIGTERM] {
+        let options = StackOptions {
+            workers: 0,
+            lease: Duration::from_secs(3),
+            ..StackOptions::default()
+        };
+        let mut stack = Stack::start_with(options).await;
+        let caller = stack.create_tenant("ordered").await;
+        let (victim, _file) = spawn(&stack, &["worker"]).await;
+        let mut ids = Vec::new();
+        for number in 0..6 {
+            // The first is under way for longer than a worker waits for it when it stops.
+            let sleep_ms = if number == 0 { 4000 } else { 20 };
+            let body = json!({
+                "kind": "probe", "payload": { "sleep_ms": sleep_ms }, "resource_key": "cluster-1",
+            });
+            let enqueued = caller.post("/api/v1/jobs", &body).await.expect(202);
+            ids.push(enqueued.text_of("id"));
+            if number == 0 {
+                stack.reaches(&caller, &ids[0], "running").await;
+            }
+        }
+        signal(&victim, how);
+        let survivor = tokio_util::sync::CancellationToken::new();
+        stack.start_worker(survivor.clone()).await;
+        let mut ends = Vec::new();
+        for id in &ids {
+            let job = stack.ended(&caller, id).await;
+            assert_eq!(job["status"], "succeeded");
+            ends.push(job["finished_at"].as_str().unwrap().to_owned());
+        }
+        assert!(ends.is_sorted(), "after {how}: {ends:?}");
+        survivor.cancel();
+        stack.finish().await;
+    }
 }

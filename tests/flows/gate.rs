@@ -3,26 +3,29 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use unity_shared::tenancy::{JobLimits, Plan};
+use unity_shared::tenancy::{JobLimits, LimitsAt, Plan};
 
 use crate::harness::{Caller, Stack, StackOptions, eventually};
 
 pub async fn set_limit(stack: &Stack, tenant: &str, max_concurrent: u32) {
-    sqlx::query("UPDATE tenants SET max_concurrent = $2 WHERE id = $1")
-        .bind(tenant)
-        .bind(i32::try_from(max_concurrent).unwrap())
-        .execute(&mut stack.owner().await)
-        .await
-        .unwrap();
+    let version = sqlx::query_scalar(
+        "UPDATE tenants SET max_concurrent = $2, version = version + 1 WHERE id = $1 RETURNING version",
+    )
+    .bind(tenant)
+    .bind(i32::try_from(max_concurrent).unwrap())
+    .fetch_one(&mut stack.owner().await)
+    .await
+    .unwrap();
     let limits = JobLimits {
         max_concurrent,
         ..Plan::Pro.default_job_limits()
     };
-    stack
-        .gate
-        .set_limits(&[(tenant.parse().unwrap(), limits)])
-        .await
-        .unwrap();
+    let at = LimitsAt {
+        tenant_id: tenant.parse().unwrap(),
+        version,
+        limits,
+    };
+    stack.gate.set_limits(&[at]).await.unwrap();
 }
 
 /// Most attempts of the tenant's probes that overlapped, from the record.
@@ -254,7 +257,7 @@ async fn slots_are_free_again_when_the_jobs_have_ended() {
     eventually("no slot is held", || async {
         let held = stack
             .gate
-            .expiring("default", Duration::from_hours(1))
+            .expiring("default", Duration::from_hours(1), 0)
             .await
             .unwrap();
         held.is_empty().then_some(())

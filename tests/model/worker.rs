@@ -144,7 +144,11 @@ impl Worker {
                 .iter()
                 .filter(|(_, id)| !claimed.iter().any(|job| job.id == *id));
             self.unsettled
-                .extend(missed.map(|(_, id)| Settled { id: *id, ran: None }));
+                .extend(missed.map(|(_, id)| Settled {
+                    id: *id,
+                    ran: None,
+                    waits_again: false,
+                }));
             begun.extend(claimed);
         }
         self.held.extend(begun.iter().cloned());
@@ -187,6 +191,7 @@ impl Worker {
         self.unsettled.push(Settled {
             id: job.id,
             ran: Some(Duration::from_millis(80)),
+            waits_again: end == End::HandBack && counted.contains(&job.id),
         });
         Some(HandedIn {
             id: job.id,
@@ -232,6 +237,7 @@ impl Worker {
         self.unsettled.extend(given_up.map(|job| Settled {
             id: job.id,
             ran: Some(Duration::from_millis(80)),
+            waits_again: false,
         }));
     }
 

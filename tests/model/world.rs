@@ -369,11 +369,7 @@ impl<'a> World<'a> {
             .unwrap();
         tx.commit().await.unwrap();
         if announced {
-            self.stack
-                .gate
-                .set_limits(&[(tenant, limits)])
-                .await
-                .unwrap();
+            self.stack.gate.set_limits(&[limits]).await.unwrap();
         }
     }
 

@@ -11,7 +11,7 @@ use unity_shared::{
     jobs::{Enqueued, JobStatus, NewJob},
     queue::{Gate, GateError, Offer},
     telemetry::chain,
-    tenancy::JobLimits,
+    tenancy::LimitsAt,
 };
 
 /// A caller waits no longer than this for a queue that can be told later.
@@ -40,10 +40,10 @@ pub async fn tell_gate<'a>(
     }
 }
 
-/// Tells the gate a tenant's limits.
-pub async fn announce_limits(gate: &Gate, tenant: &TenantId, limits: JobLimits) {
-    let limits = [(tenant.clone(), limits)];
-    try_briefly("announce a tenant's limits", gate.set_limits(&limits)).await;
+/// Tells the gate a tenant's limits. A call that comes later than it should changes nothing.
+pub async fn announce_limits(gate: &Gate, limits: &LimitsAt) {
+    let limits = std::slice::from_ref(limits);
+    try_briefly("announce a tenant's limits", gate.set_limits(limits)).await;
 }
 
 /// Tells the gate something that a loop of the scheduler would tell it later.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::{Gate, GateError, Running};
+use super::{Gate, GateError};
 use crate::ids::{JobId, TenantId};
 
 /// Where the gate has a job.
@@ -82,11 +82,11 @@ pub struct Standing {
 pub struct TenantLoad {
     /// The tenant.
     pub tenant: TenantId,
-    /// Its jobs that wait in this queue; those parked behind a resource key do not count.
+    /// Its jobs that wait in this queue, also those behind a resource key that is taken.
     pub waiting: u64,
     /// Its jobs that run, over all queues.
     pub running: u64,
-    /// When the first in its line was due; absent = nothing waits.
+    /// When the one of them that has been due longest was; absent = nothing waits.
     pub oldest_due_at: Option<DateTime<Utc>>,
 }
 
@@ -149,37 +149,4 @@ impl Gate {
             });
         Ok(loads.collect())
     }
-
-    /// Which of these running jobs have no live slot, so that their tenant's limit does not count them.
-    pub async fn uncounted(&self, running: &[Running]) -> Result<Vec<JobId>, GateError> {
-        if running.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut calls = redis::pipe();
-        for job in running {
-            calls.zscore(
-                self.key(&format!("slots:{}", job.offer.tenant_id)),
-                job.offer.id.to_string(),
-            );
-        }
-        let ends: Vec<Option<f64>> = calls
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(GateError::call("look slots up"))?;
-        let now = self.clock.now();
-        let is_live = |end: &Option<f64>| end.is_some_and(|end| instant(end) > Some(now));
-        let all = running.iter().zip(&ends);
-        Ok(all
-            .filter(|(_, end)| !is_live(end))
-            .map(|(job, _)| job.offer.id)
-            .collect())
-    }
-}
-
-/// The instant of a score in milliseconds, which a double holds exactly.
-fn instant(score: f64) -> Option<DateTime<Utc>> {
-    format!("{score:.0}")
-        .parse()
-        .ok()
-        .and_then(DateTime::from_timestamp_millis)
 }

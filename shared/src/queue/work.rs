@@ -49,6 +49,8 @@ pub struct Settled {
     pub id: JobId,
     /// How long it ran, which its tenant is charged for; absent = it did not.
     pub ran: Option<Duration>,
+    /// Whether its row is queued again: then it waits where it stood before.
+    pub waits_again: bool,
 }
 
 impl Gate {
@@ -90,9 +92,17 @@ impl Gate {
         }
         let mut call = self.begin(&self.scripts.settle);
         call.arg(worker.to_string());
-        for Settled { id, ran } in jobs {
-            let ran = ran.map(|time| millis(time).to_string());
-            call.arg(id.to_string()).arg(ran.unwrap_or_default());
+        for Settled {
+            id,
+            ran,
+            waits_again,
+        } in jobs
+        {
+            let mut text = ran.map_or_else(String::new, |time| millis(time).to_string());
+            if *waits_again {
+                text.push('w');
+            }
+            call.arg(id.to_string()).arg(text);
         }
         self.invoke("settle jobs", &call).await
     }

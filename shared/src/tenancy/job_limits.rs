@@ -28,6 +28,18 @@ pub struct JobLimits {
     pub max_waiting: u32,
 }
 
+/// A tenant's limits as its row had them at a version. The version rises with each change, so of two
+/// readings it tells which is the later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsAt {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The version of its row, at least 1.
+    pub version: i64,
+    /// The limits in force.
+    pub limits: JobLimits,
+}
+
 /// What a tenant agreed on besides its plan. Absent = the plan's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnJobLimits {
@@ -67,13 +79,13 @@ pub async fn update_job_limits(
     tenant: &TenantId,
     limits: &OwnJobLimits,
     now: DateTime<Utc>,
-) -> Result<Option<JobLimits>, DbError> {
-    let plan = sqlx::query_scalar!(
+) -> Result<Option<LimitsAt>, DbError> {
+    let row = sqlx::query!(
         r#"UPDATE tenants
            SET max_concurrent = $2, weight = $3, per_kind = $4, max_waiting = $5,
                version = version + 1, updated_at = $6
            WHERE id = $1
-           RETURNING plan AS "plan: Plan""#,
+           RETURNING plan AS "plan: Plan", version"#,
         tenant.as_str(),
         limits.max_concurrent,
         limits.weight,
@@ -83,7 +95,11 @@ pub async fn update_job_limits(
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(plan.map(|plan| limits.clone().or(plan)))
+    Ok(row.map(|row| LimitsAt {
+        tenant_id: tenant.clone(),
+        version: row.version,
+        limits: limits.clone().or(row.plan),
+    }))
 }
 
 /// Job limits of these tenants, for operators; one that does not exist is left out.
@@ -94,7 +110,7 @@ pub async fn list_job_limits(
     let tenants: Vec<String> = tenants.iter().map(TenantId::to_string).collect();
     let rows = sqlx::query_as!(
         LimitsRow,
-        r#"SELECT id AS "id: TenantId", plan AS "plan: Plan", max_concurrent, weight, max_waiting,
+        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", max_concurrent, weight, max_waiting,
                   per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
            FROM tenants
            WHERE id = ANY($1)"#,
@@ -102,7 +118,8 @@ pub async fn list_job_limits(
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(LimitsRow::limits).collect())
+    let limits = rows.into_iter().map(LimitsRow::limits);
+    Ok(limits.map(|at| (at.tenant_id, at.limits)).collect())
 }
 
 /// Job limits of a shard's tenants after the given one, by slug.
@@ -111,10 +128,10 @@ pub async fn select_job_limits_page(
     shard: ShardId,
     after: Option<&TenantId>,
     limit: i64,
-) -> Result<Vec<(TenantId, JobLimits)>, DbError> {
+) -> Result<Vec<LimitsAt>, DbError> {
     let rows = sqlx::query_as!(
         LimitsRow,
-        r#"SELECT id AS "id: TenantId", plan AS "plan: Plan", max_concurrent, weight, max_waiting,
+        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", max_concurrent, weight, max_waiting,
                   per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
            FROM tenants
            WHERE shard = $1 AND ($2::text IS NULL OR id > $2)
@@ -130,6 +147,7 @@ pub async fn select_job_limits_page(
 
 struct LimitsRow {
     id: TenantId,
+    version: i64,
     plan: Plan,
     max_concurrent: Option<i32>,
     weight: Option<i32>,
@@ -138,13 +156,17 @@ struct LimitsRow {
 }
 
 impl LimitsRow {
-    fn limits(self) -> (TenantId, JobLimits) {
+    fn limits(self) -> LimitsAt {
         let own = OwnJobLimits {
             max_concurrent: self.max_concurrent,
             weight: self.weight,
             per_kind: self.per_kind.0,
             max_waiting: self.max_waiting,
         };
-        (self.id, own.or(self.plan))
+        LimitsAt {
+            tenant_id: self.id,
+            version: self.version,
+            limits: own.or(self.plan),
+        }
     }
 }

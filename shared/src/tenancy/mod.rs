@@ -17,7 +17,7 @@ pub use idempotency::{
     insert_tenant_answer,
 };
 pub use job_limits::{
-    JobLimits, OwnJobLimits, list_job_limits, select_job_limits_page, update_job_limits,
+    JobLimits, LimitsAt, OwnJobLimits, list_job_limits, select_job_limits_page, update_job_limits,
 };
 pub use password::{PasswordError, generate_password, hash_password};
 pub use plan::Plan;

@@ -307,26 +307,33 @@ impl Worker {
 /// One job, from its id to the slot that is free again.
 async fn run_job(ready: ReadyJob, way: Data<Way>) -> Result<(), BoxDynError> {
     let ReadyJob { id, place } = ready;
-    let ran = match way.claims.call(id).await {
+    let (ran, waits_again) = match way.claims.call(id).await {
         Some(Claimed::Job(job)) => {
             let span = tracing::info_span!(
                 "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
                 request_id = job.request_id.map(tracing::field::display),
             );
-            Some(carry_out(*job, &way).instrument(span).await)
+            let (ran, waits_again) = carry_out(*job, &way).instrument(span).await;
+            (Some(ran), waits_again)
         }
-        Some(Claimed::SlotOnly) => None,
+        Some(Claimed::SlotOnly) => (None, false),
         Some(Claimed::Nothing) | None => return Ok(()),
     };
     // The answer says only that it was tried; a slot that could not be freed ends by itself.
-    let _ = way.settlements.call(Settled { id, ran }).await;
+    let settled = Settled {
+        id,
+        ran,
+        waits_again,
+    };
+    let _ = way.settlements.call(settled).await;
     // Only now may the source fetch another: the gate has counted this one out.
     drop(place);
     Ok(())
 }
 
-/// Runs a claimed job and writes its verdict. Answers how long the handler ran.
-async fn carry_out(job: ClaimedJob, way: &Way) -> Duration {
+/// Runs a claimed job and writes its verdict. Answers how long the handler ran, and whether the job was
+/// handed back and waits again.
+async fn carry_out(job: ClaimedJob, way: &Way) -> (Duration, bool) {
     let started = tokio::time::Instant::now();
     let place = way.inflight.enter(&job);
     let lease = LeaseKey {
@@ -346,8 +353,9 @@ async fn carry_out(job: ClaimedJob, way: &Way) -> Duration {
     let ran = started.elapsed();
     let Some(verdict) = verdict else {
         tracing::warn!("lease lost, nothing written");
-        return ran;
+        return (ran, false);
     };
+    let handed_back = matches!(verdict, Verdict::HandedBack);
     let outcome = outcome_name(&verdict);
     let finish = Finish {
         lease,
@@ -360,7 +368,7 @@ async fn carry_out(job: ClaimedJob, way: &Way) -> Duration {
     metrics::counter!("unity_job_attempts_total", "kind" => job.kind.clone(), "outcome" => outcome)
         .increment(1);
     tracing::info!(outcome, counted, seconds, "attempt ended");
-    ran
+    (ran, handed_back && counted)
 }
 
 /// A task of the worker that ends with it.

@@ -56,7 +56,7 @@ pub struct JobLimitsView {
 pub struct JobCounts {
     /// Jobs that hold a slot.
     running: u64,
-    /// Jobs in the queue, without those behind a resource key that is taken.
+    /// Jobs in the queue, also those behind a resource key that is taken.
     waiting: u64,
 }
 
@@ -119,9 +119,9 @@ pub async fn put_job_limits(
         .await?
         .ok_or(ApiError::NotFound)?;
     drop(tx);
-    announce_limits(state.gate(), &id, limits.clone()).await;
+    announce_limits(state.gate(), &limits).await;
     state.waiting_caps().forget(&id);
-    Ok(Json(view(&state, id, limits).await))
+    Ok(Json(view(&state, id, limits.limits).await))
 }
 
 impl JobLimitsOrder {

@@ -14,13 +14,26 @@ local function obstacle_of_kind(queue, tenant, kind)
   if (fleet(queue)[kind] or 0) == 0 then return 'no_worker' end
 end
 
--- The job that holds the resource key, if it is another. A holder without a live slot holds nothing.
+-- The job that holds the resource key, if it is another. A holder without a live slot holds nothing,
+-- unless a worker claimed it: it comes first again when its lease has run out.
 local function holder_of(tenant, resource, id)
   if resource == '' then return nil end
   local holder = call('HGET', key('holders', tenant), resource)
   if not holder or holder == id then return nil end
   local until_ms = call('ZSCORE', key('slots', tenant), holder)
   if until_ms and tonumber(until_ms) > now then return holder end
+  if call('HEXISTS', P .. 'claimed', holder) == 1 then return holder end
+end
+
+local function park(id, job, score)
+  call('ZADD', key('parked', job.tenant, job.resource), score, id)
+  call('ZADD', key('held', job.queue, job.tenant), score, id)
+end
+
+local function unpark(id, job)
+  if job.resource == '' then return end
+  call('ZREM', key('parked', job.tenant, job.resource), id)
+  call('ZREM', key('held', job.queue, job.tenant), id)
 end
 
 -- Free places of the fleet: in all, and for each kind. Workers may differ in what they can run.
@@ -75,15 +88,41 @@ local function enter_rings(tenant)
   for _, queue in ipairs(each_queue()) do enter_ring(queue, tenant) end
 end
 
+-- A script runs alone, so what it may do is bounded: tenants brought back to the ring, turns that gave
+-- nobody anything, jobs parked. What is left over stays where it is, and the next call goes on; `reap`
+-- comes each second and says whether there is more.
+local TENANTS_AT_ONCE = 500
+local IDLE_TURNS = 500
+local PARKED_AT_ONCE = 500
+local unfinished = false
+local parked_here = 0
+
+local function enter_some(queue)
+  local cursor = call('HGET', P .. 'entering', queue)
+  if not cursor then return end
+  local page = call('SSCAN', key('tenants', queue), cursor, 'COUNT', TENANTS_AT_ONCE)
+  for _, tenant in ipairs(page[2]) do enter_ring(queue, tenant) end
+  if page[1] == '0' then
+    call('HDEL', P .. 'entering', queue)
+  else
+    call('HSET', P .. 'entering', queue, page[1])
+    unfinished = true
+  end
+end
+
 -- For changes that may concern any tenant: a kind that has workers again, a switch that is off.
 local function enter_all()
   for _, queue in ipairs(each_queue()) do
-    for _, tenant in ipairs(call('SMEMBERS', key('tenants', queue))) do enter_ring(queue, tenant) end
+    call('HSET', P .. 'entering', queue, '0')
+    enter_some(queue)
   end
 end
 
 -- A turn is worth this much of expected running time (ms), and one job at least.
 local TURN = 5
+
+-- Nobody waits for more than this much of others' running time (ms) because of what it ran before.
+local LONGEST_DEBT = 10000
 
 -- What a job costs in virtual time before it is known how long it runs: what such jobs lately took, or
 -- a whole turn where there were none. `charge` puts it right afterwards.
@@ -95,6 +134,11 @@ local function expected_cost(tenant, kind)
     known_cost[name] = tonumber(known[1] or known[2] or TURN)
   end
   return known_cost[name]
+end
+
+-- What a job adds to its tenant's virtual time when it is admitted.
+local function price(tenant, kind)
+  return math.min(math.max(1, expected_cost(tenant, kind)) / limits(tenant).weight, LONGEST_DEBT)
 end
 
 -- Gives jobs of one tenant and kind their slots. `hand_over` brings them to the workers.
@@ -152,9 +196,11 @@ local function next_kind(queue, tenant, free)
 end
 
 -- The jobs of a tenant's turn, at most `most`, all of one kind. A job whose resource key is taken is
--- parked on the way; its holder brings it back.
+-- parked on the way; its holder brings it back. Where too many are parked for one script the third
+-- answer says that there may be more.
 local function take_turn(queue, tenant, free, most)
-  while true do
+  local held, look = {}, 1
+  repeat
     local kind, only = next_kind(queue, tenant, free)
     if not kind then return nil end
     local count = 1
@@ -165,26 +211,39 @@ local function take_turn(queue, tenant, free, most)
       if most_of_kind then count = math.min(count, most_of_kind - running(tenant, kind)) end
       count = math.max(1, count)
     end
-    local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), count)
-    if #popped < 2 * count or not only then tidy_waiting(queue, tenant, kind) end
+    -- Behind one that was parked there often are more of its key.
+    look = math.max(look, count)
+    local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), look)
     local ids, scores = {}, {}
     for i = 1, #popped, 2 do
       ids[#ids + 1] = popped[i]
       scores[#scores + 1] = popped[i + 1]
     end
     local texts = #ids > 0 and fields('jobs', ids) or {}
-    local taken, held = {}, {}
+    local taken, over = {}, {}
     for i, id in ipairs(ids) do
       local job = parse(texts[i])
       if job and (held[job.resource] or holder_of(tenant, job.resource, id)) then
-        call('ZADD', key('parked', tenant, job.resource), scores[i], id)
-      elseif job then
+        held[job.resource] = true
+        park(id, job, scores[i])
+        parked_here = parked_here + 1
+      elseif job and #taken < count then
         taken[#taken + 1] = {id = id, job = job}
         if job.resource ~= '' then held[job.resource] = true end
+      elseif job then
+        over[#over + 1] = scores[i]
+        over[#over + 1] = id
       end
     end
+    if #over > 0 then
+      bulk('ZADD', key('wait', queue, tenant, kind), over)
+    elseif #popped < 2 * look or not only then
+      tidy_waiting(queue, tenant, kind)
+    end
     if #taken > 0 then return taken, kind end
-  end
+    look = 100
+  until parked_here >= PARKED_AT_ONCE
+  return nil, nil, true
 end
 
 -- A tenant that may run, but only kinds whose workers are all busy, leaves the ring until one of them
@@ -215,26 +274,40 @@ local function admit(queue)
   call_back(queue, free_of)
   local ring = key('ring', queue)
   local granted, vtimes, clock = {}, {}, nil
+  local aside, idle_turns = {}, 0
   while free > 0 do
+    if idle_turns >= IDLE_TURNS then
+      unfinished = true
+      break
+    end
     local turn = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
     local tenant = turn[1]
     if not tenant then break end
     local may_run = not obstacle_of_tenant(tenant)
-    local jobs, kind
-    if may_run then jobs, kind = take_turn(queue, tenant, free_of, free) end
+    local jobs, kind, more
+    if may_run then jobs, kind, more = take_turn(queue, tenant, free_of, free) end
     if jobs then
       grant(queue, tenant, kind, jobs)
       for _, one in ipairs(jobs) do granted[#granted + 1] = one.id end
       clock = tonumber(turn[2])
-      local cost = math.max(1, expected_cost(tenant, kind))
-      vtimes[tenant] = clock + #jobs * cost / limits(tenant).weight
+      vtimes[tenant] = clock + #jobs * price(tenant, kind)
       call('ZADD', ring, vtimes[tenant], tenant)
       free = free - #jobs
       free_of[kind] = free_of[kind] - #jobs
     else
+      idle_turns = idle_turns + 1
       call('ZREM', ring, tenant)
-      if may_run then await_place(queue, tenant, free_of) end
+      if more then
+        aside[#aside + 1] = turn[2]
+        aside[#aside + 1] = tenant
+      elseif may_run then
+        await_place(queue, tenant, free_of)
+      end
     end
+  end
+  if #aside > 0 then
+    bulk('ZADD', ring, aside)
+    unfinished = true
   end
   if clock then
     call('SET', key('clock', queue), clock)
