@@ -31,4 +31,4 @@ pub use told::Told;
 pub use verify::{Drift, VerifyError, verify};
 pub use view::{Obstacle, Place, Standing, TenantLoad};
 pub use wake::{Wake, WakeListener};
-pub use work::{Beat, Claims, Member, Settled};
+pub use work::{Beat, Claims, Member, ReadyJob, Settled};

@@ -28,6 +28,7 @@ mod progress;
 mod register;
 mod settle;
 mod source;
+mod way;
 mod worker;
 
 pub use assignment::{Assignment, AssignmentError};

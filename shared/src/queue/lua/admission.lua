@@ -120,6 +120,8 @@ end
 
 -- A turn is worth this much of expected running time (ms), and one job at least.
 local TURN = 5
+-- What the shortest of jobs counts in it: carrying one costs something too.
+local SHORTEST = 0.2
 
 -- Nobody waits for more than this much of others' running time (ms) because of what it ran before.
 local LONGEST_DEBT = 10000
@@ -158,19 +160,74 @@ local function grant(queue, tenant, kind, jobs)
   bulk('ZADD', key('admitted', queue, kind), slots)
 end
 
--- Ids go to the workers through apalis-redis' ready list.
-local function hand_over(queue, granted)
-  if #granted == 0 then return end
+-- Jobs expected to take less than this (ms) share an entry of the ready list: carrying each by itself
+-- would cost more than running it.
+local BRIEF = 1
+local MOST_IN_ENTRY = 50
+
+-- So many that the places of a worker are not taken by a single entry.
+local function most_in_entry(queue)
+  local workers = math.max(1, call('HLEN', key('members', queue)))
+  local places = (fleet(queue)[''] or 0) / workers
+  return math.min(math.max(1, math.floor(places / 8)), MOST_IN_ENTRY)
+end
+
+-- Puts granted jobs into entries.
+local function pack(entries, jobs, cost, most)
+  local last = entries[#entries]
+  for _, one in ipairs(jobs) do
+    if cost < BRIEF and last and last.brief and #last < most then
+      last[#last + 1] = one.id
+    else
+      last = {one.id, brief = cost < BRIEF}
+      entries[#entries + 1] = last
+    end
+  end
+end
+
+-- Entries go to the workers through apalis-redis' ready list, each under the id of its first job.
+local function hand_over(queue, entries)
+  if #entries == 0 then return end
   local base = key('queue', queue)
-  local data = {}
-  for _, id in ipairs(granted) do
-    data[#data + 1] = id
-    data[#data + 1] = '"' .. PADDING .. '"'
-    call('HSET', base .. ':meta:' .. id, 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
+  local data, names = {}, {}
+  for i, ids in ipairs(entries) do
+    names[i] = ids[1]
+    data[#data + 1] = ids[1]
+    data[#data + 1] = #ids > 1 and table.concat(ids, ',') or ids[1] .. PADDING
+    call('HSET', base .. ':meta:' .. ids[1], 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
   end
   bulk('HSET', base .. ':data', data)
-  bulk('RPUSH', base .. ':active', granted)
-  call('PUBLISH', key('wake', queue), #granted)
+  bulk('RPUSH', base .. ':active', names)
+  call('PUBLISH', key('wake', queue), #names)
+end
+
+-- What apalis-redis holds of entries that were handed over.
+local function forget_ready(queue, names)
+  if #names == 0 then return end
+  local base = key('queue', queue)
+  local metas = {}
+  for i, id in ipairs(names) do metas[i] = base .. ':meta:' .. id end
+  bulk('HDEL', base .. ':data', names)
+  for first = 1, #metas, 2000 do call('DEL', unpack(metas, first, math.min(first + 1999, #metas))) end
+end
+
+-- The jobs of an entry; none if there is no entry of this name.
+local function entry_of(queue, name)
+  local text = call('HGET', key('queue', queue) .. ':data', name)
+  local ids = {}
+  for id in string.gmatch(text or '', '[^, ]+') do ids[#ids + 1] = id end
+  return ids
+end
+
+-- Takes a job out of the ready list; the others of its entry go on. One that travels under another's
+-- name is left there: its slot is gone, so nobody can claim it.
+local function take_from_ready(queue, id)
+  local ids = entry_of(queue, id)
+  if #ids == 0 then return end
+  call('LREM', key('queue', queue, 'active'), 1, id)
+  forget_ready(queue, {id})
+  table.remove(ids, 1)
+  if #ids > 0 then hand_over(queue, {ids}) end
 end
 
 -- The kind of the tenant's next job among those that may run: highest priority, then earliest. Also
@@ -205,7 +262,7 @@ local function take_turn(queue, tenant, free, most)
     if not kind then return nil end
     local count = 1
     if only then
-      count = math.floor(TURN / math.max(1, expected_cost(tenant, kind)))
+      count = math.floor(TURN / math.max(SHORTEST, expected_cost(tenant, kind)))
       count = math.min(count, most, free[kind], limits(tenant).max - running(tenant))
       local most_of_kind = limits(tenant).kinds[kind]
       if most_of_kind then count = math.min(count, most_of_kind - running(tenant, kind)) end
@@ -273,7 +330,8 @@ local function admit(queue)
   if free <= 0 then return 0 end
   call_back(queue, free_of)
   local ring = key('ring', queue)
-  local granted, vtimes, clock = {}, {}, nil
+  local entries, granted, vtimes, clock = {}, 0, {}, nil
+  local most = most_in_entry(queue)
   local aside, idle_turns = {}, 0
   while free > 0 do
     if idle_turns >= IDLE_TURNS then
@@ -288,7 +346,8 @@ local function admit(queue)
     if may_run then jobs, kind, more = take_turn(queue, tenant, free_of, free) end
     if jobs then
       grant(queue, tenant, kind, jobs)
-      for _, one in ipairs(jobs) do granted[#granted + 1] = one.id end
+      pack(entries, jobs, expected_cost(tenant, kind), most)
+      granted = granted + #jobs
       clock = tonumber(turn[2])
       vtimes[tenant] = clock + #jobs * price(tenant, kind)
       call('ZADD', ring, vtimes[tenant], tenant)
@@ -318,8 +377,8 @@ local function admit(queue)
     end
     bulk('HSET', key('vtime', queue), pairs_of)
   end
-  hand_over(queue, granted)
-  return #granted
+  hand_over(queue, entries)
+  return granted
 end
 
 local function admit_all()

@@ -11,8 +11,7 @@ for i = 4, #ARGV do
   local is_claimed = job and call('HEXISTS', P .. 'claimed', id) == 1
   if job and not (is_claimed and admitted) then
     if admitted then
-      call('LREM', key('queue', job.queue, 'active'), 1, id)
-      forget_ready(job.queue, {id})
+      take_from_ready(job.queue, id)
     else
       remove_waiting(id, job)
       unpark(id, job)

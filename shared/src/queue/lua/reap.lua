@@ -26,7 +26,6 @@ for i = 4, #ARGV do
         call('ZREM', admitted, id)
         freed = freed + 1
       elseif not is_claimed then
-        call('LREM', key('queue', queue, 'active'), 1, id)
         put_back(id, job)
         freed = freed + 1
         tenants[job.tenant] = true

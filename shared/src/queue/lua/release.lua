@@ -44,16 +44,6 @@ local function free_slots(jobs)
   end
 end
 
--- What apalis-redis holds of ids that were handed over.
-local function forget_ready(queue, ids)
-  if #ids == 0 then return end
-  local base = key('queue', queue)
-  local metas = {}
-  for i, id in ipairs(ids) do metas[i] = base .. ':meta:' .. id end
-  bulk('HDEL', base .. ':data', ids)
-  for first = 1, #metas, 2000 do call('DEL', unpack(metas, first, math.min(first + 1999, #metas))) end
-end
-
 -- Takes back everything an admission gave. The jobs are unknown to the gate afterwards; if a row
 -- still waits, the sweeper offers it again.
 local function let_go(jobs)
@@ -69,7 +59,7 @@ end
 local function put_back(id, job)
   free_slots({{id = id, job = job}})
   push_waiting(id, job)
-  forget_ready(job.queue, {id})
+  take_from_ready(job.queue, id)
 end
 
 -- Puts the tenant's virtual time right when it is known how long `count` jobs of a kind ran in all.
@@ -115,11 +105,15 @@ local function end_registration(worker, queue)
   call('ZREM', key('queue', queue, 'workers'), worker)
   local inflight = key('queue', queue, 'inflight', worker)
   local touched = {}
-  for _, id in ipairs(call('SMEMBERS', inflight)) do
-    local job = info(id)
-    if job and call('HEXISTS', P .. 'claimed', id) == 0 and call('ZSCORE', key('admitted', queue, job.kind), id) then
-      put_back(id, job)
-      touched[job.tenant] = true
+  for _, name in ipairs(call('SMEMBERS', inflight)) do
+    local ids = entry_of(queue, name)
+    forget_ready(queue, {name})
+    for _, id in ipairs(ids) do
+      local job = info(id)
+      if job and call('HEXISTS', P .. 'claimed', id) == 0 and call('ZSCORE', key('admitted', queue, job.kind), id) then
+        put_back(id, job)
+        touched[job.tenant] = true
+      end
     end
   end
   for tenant in pairs(touched) do enter_ring(queue, tenant) end
