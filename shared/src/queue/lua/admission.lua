@@ -14,15 +14,15 @@ local function obstacle_of_kind(queue, tenant, kind)
   if (fleet(queue)[kind] or 0) == 0 then return 'no_worker' end
 end
 
--- The job that holds the resource key, if it is another. A holder without a live slot holds nothing,
--- unless a worker claimed it: it comes first again when its lease has run out.
+-- The job that holds the resource key, if it is another. A holder without a slot holds nothing. One
+-- whose slot has ended is about to be put back, where it comes first again; should nobody do that, it
+-- holds the key for another lease.
 local function holder_of(tenant, resource, id)
   if resource == '' then return nil end
   local holder = call('HGET', key('holders', tenant), resource)
   if not holder or holder == id then return nil end
   local until_ms = call('ZSCORE', key('slots', tenant), holder)
-  if until_ms and tonumber(until_ms) > now then return holder end
-  if call('HEXISTS', P .. 'claimed', holder) == 1 then return holder end
+  if until_ms and tonumber(until_ms) > now - lease then return holder end
 end
 
 local function park(id, job, score)
