@@ -13,9 +13,10 @@ use unity_shared::{ids::JobId, jobs::select_queued_page};
 
 use super::{Context, LoopError};
 
-const PAGE: i64 = 1000;
-/// How long a tick goes on.
-const BUDGET: Duration = Duration::from_millis(250);
+const PAGE: i64 = 500;
+/// How long a tick goes on. It comes each second, so this is the share of the machine that looking for
+/// what is forgotten may take from the work itself.
+const BUDGET: Duration = Duration::from_millis(25);
 /// A job that has not been due for longer may be on its way from its commit to its offer; it is offered
 /// all the same, and is no drift.
 pub(super) const UNDER_WAY: TimeDelta = TimeDelta::seconds(2);
