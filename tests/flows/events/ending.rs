@@ -80,7 +80,7 @@ async fn a_stream_ends_within_two_seconds_when_its_key_or_its_tenant_does() {
         let stream = open(&viewer, ALL, None).await;
         let after = ends_after(&stack, stream, change).await;
         println!("ended {} ms after: {change}", after.as_millis());
-        assert!(after < Duration::from_millis(2500), "{change}: {after:?}");
+        assert!(after < Duration::from_secs(2), "{change}: {after:?}");
     }
     let job = stack.probe(&other, json!({})).await;
     write_events(&stack, "stays", &job, 1).await;
