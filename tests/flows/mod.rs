@@ -12,6 +12,7 @@ mod fleet;
 pub mod gate;
 mod limits;
 mod long_poll;
+mod mending;
 mod outcomes;
 pub(crate) mod processes;
 mod provision;

@@ -114,7 +114,9 @@ async fn one_that_becomes_due_takes_the_place_of_older_ones() {
     stack.reaches(&caller, &first, "superseded").await;
     let second = second.text_of("id");
     stack.reaches(&caller, &second, "queued").await;
-    let ids: Vec<_> = [born, &first, &second].map(|id| id.parse().unwrap()).into();
+    let ids: Vec<_> = [born, first.as_str(), second.as_str()]
+        .map(|id| id.parse().unwrap())
+        .into();
     let unknown = stack.gate.unknown(&ids).await.unwrap();
     assert!(!unknown.contains(&ids[2]) && unknown.contains(&ids[1]) && unknown.contains(&ids[0]));
     stack.stop().await;

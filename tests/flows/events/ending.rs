@@ -140,3 +140,22 @@ async fn a_tenant_has_a_hundred_streams_at_a_server_and_a_closed_one_makes_room(
     drop(streams);
     stack.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_an_ended_job_whose_events_are_gone_tells_a_browser_not_to_come_again() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("trimmed").await;
+    let job = stack.probe(&caller, json!({})).await;
+    stack.ended(&caller, &job).await;
+    sqlx::query("DELETE FROM events WHERE job_id = $1::uuid")
+        .bind(&job)
+        .execute(&mut stack.owner().await)
+        .await
+        .unwrap();
+    let headers = [("accept", "text/event-stream")];
+    let answer = caller
+        .send(Method::GET, &path_of(&job), &headers, None)
+        .await;
+    assert_eq!(answer.expect(204).text, "");
+    stack.finish().await;
+}
