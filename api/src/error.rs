@@ -49,6 +49,9 @@ pub enum ApiError {
     /// More than the limit of one request.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
+    /// A job's payload is larger than it may be.
+    #[error("the payload is larger than {0} bytes")]
+    PayloadTooLarge(usize),
     /// Not JSON by its own word.
     #[error("the body must be sent as content-type application/json in UTF-8")]
     ContentType,
@@ -134,6 +137,14 @@ pub enum ApiError {
     /// Redis did not do its part, and there is no answer without it.
     #[error("the queue could not do its part")]
     Gate(#[source] GateError),
+    /// One of several jobs is refused, and with it all of them.
+    #[error("job {place} of the batch: {error}")]
+    OfJob {
+        /// Its place in the body, from 0.
+        place: usize,
+        /// Why it is refused.
+        error: Box<ApiError>,
+    },
     /// A password could not be hashed.
     #[error("the first password could not be made")]
     Password(#[source] PasswordError),
@@ -151,6 +162,19 @@ const INTERNAL: &str = "the server could not answer; its log has the reason unde
 const UNAVAILABLE: &str = "a part that the server depends on does not answer; try again shortly";
 
 impl ApiError {
+    /// The refusal of the job at this place of a batch.
+    pub fn of_job(self, place: usize) -> Self {
+        Self::OfJob {
+            place,
+            error: Box::new(self),
+        }
+    }
+
+    /// Whether the request is to blame, or what it asks for as things are.
+    pub fn is_refusal(&self) -> bool {
+        self.kind().0.is_client_error()
+    }
+
     /// Status, stable code and title.
     #[expect(clippy::too_many_lines, reason = "a table: one entry for each variant")]
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
@@ -176,6 +200,12 @@ impl ApiError {
                 "body.too_large",
                 "Body too large",
             ),
+            Self::PayloadTooLarge(_) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "payload.too_large",
+                "Payload too large",
+            ),
+            Self::OfJob { error, .. } => error.kind(),
             Self::ContentType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "body.content_type",
@@ -255,6 +285,7 @@ impl ApiError {
             Self::Gate(_) => UNAVAILABLE.to_owned(),
             Self::Database(error) if error.retryable() => UNAVAILABLE.to_owned(),
             Self::Database(_) | Self::Password(_) | Self::Defect(_) => INTERNAL.to_owned(),
+            Self::OfJob { place, error } => format!("job {place} of the batch: {}", error.detail()),
             Self::Unauthenticated
             | Self::TenantInactive { .. }
             | Self::TenantRequired
@@ -262,6 +293,7 @@ impl ApiError {
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::BodyTooLarge(_)
+            | Self::PayloadTooLarge(_)
             | Self::ContentType
             | Self::Body(_)
             | Self::Query(_)
@@ -286,6 +318,12 @@ impl ApiError {
         match self {
             Self::Body(error) => vec![error.clone()],
             Self::Invalid(errors) => errors.clone(),
+            Self::OfJob { place, error } => of_job(*place, error),
+            Self::PayloadTooLarge(_) => vec![FieldError {
+                pointer: "/payload".to_owned(),
+                code: "size",
+                detail: self.to_string(),
+            }],
             Self::KindUnknown => vec![FieldError {
                 pointer: "/kind".to_owned(),
                 code: "unknown",
@@ -321,6 +359,22 @@ impl ApiError {
             | Self::Defect(_) => Vec::new(),
         }
     }
+}
+
+/// The faults of a job under its place in the body; where none has a place of its own, the job as a whole.
+fn of_job(place: usize, error: &ApiError) -> Vec<FieldError> {
+    let mut faults = error.errors();
+    if faults.is_empty() {
+        faults.push(FieldError {
+            pointer: String::new(),
+            code: error.kind().1,
+            detail: error.detail(),
+        });
+    }
+    for fault in &mut faults {
+        fault.pointer = format!("/jobs/{place}{}", fault.pointer);
+    }
+    faults
 }
 
 impl From<DbError> for ApiError {

@@ -10,6 +10,7 @@ mod enqueue;
 mod error;
 mod extract;
 mod floor;
+mod long_poll;
 mod look_up;
 mod middleware;
 mod news;

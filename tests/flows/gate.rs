@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use redis::AsyncCommands;
 use serde_json::{Value, json};
-use unity_shared::tenancy::{JobLimits, LimitsAt, Plan};
+use unity_shared::{
+    ids::WorkerId,
+    queue::{Beat, Member},
+    tenancy::{JobLimits, LimitsAt, Plan},
+};
 
 use crate::harness::{Caller, Stack, StackOptions, eventually};
 
@@ -263,5 +268,57 @@ async fn slots_are_free_again_when_the_jobs_have_ended() {
         held.is_empty().then_some(())
     })
     .await;
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_jobs_travel_together_and_each_is_run_once() {
+    let options = StackOptions {
+        concurrency: 64,
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("brief").await;
+    set_limit(&stack, "brief", 100).await;
+    // By these the gate learns that such jobs are short.
+    for _ in 0..20 {
+        let id = stack.probe(&caller, json!({})).await;
+        assert_eq!(stack.ended(&caller, &id).await["status"], "succeeded");
+    }
+    stack.stop_workers().await;
+    let member = Member {
+        worker: WorkerId::new(),
+        queue: "default",
+        kinds: &["probe"],
+    };
+    let beat = Beat {
+        member,
+        capacity: 64,
+        claims: &[],
+    };
+    stack.gate.beat(&beat).await.unwrap();
+    let orders: Vec<Value> = (0..200)
+        .map(|number| json!({ "kind": "probe", "payload": { "echo": number } }))
+        .collect();
+    let orders = json!({ "jobs": orders });
+    let batch = caller.post("/api/v1/jobs:batch", &orders).await.expect(202);
+    let keys = stack.gate.ready_queue("default");
+    let entries: Vec<String> = stack.gate.connection().hvals(keys.data()).await.unwrap();
+    assert!(
+        entries.iter().any(|entry| entry.contains(',')),
+        "every job has an entry of its own: {entries:?}"
+    );
+    stack.gate.leave(member.worker, "default").await.unwrap();
+
+    let worker = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(worker.clone()).await;
+    for (number, item) in batch.json["items"].as_array().unwrap().iter().enumerate() {
+        let job = stack.ended(&caller, item["id"].as_str().unwrap()).await;
+        assert_eq!(
+            (&job["status"], &job["attempt"], &job["result"]["echo"]),
+            (&json!("succeeded"), &json!(1), &json!(number))
+        );
+    }
+    worker.cancel();
     stack.finish().await;
 }

@@ -122,6 +122,32 @@ impl Stack {
         stack
     }
 
+    /// Starts another API beside the first, with connections of its own, and answers where it is.
+    pub async fn another_api(&mut self) -> String {
+        let urls = urls(&self.name, &self.options).await;
+        let pools = PoolSettings {
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(20),
+        };
+        let database = Database::connect(&urls, pools).await.unwrap();
+        let gate = connect_gate(&self.name, &self.options).await;
+        let options = ApiOptions {
+            probe_jobs: true,
+            secret_key: Secret::new(SECRET_KEY),
+        };
+        let state = ApiState::new(database.clone(), gate, self.clock.clone(), &options);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let token = self.api.clone();
+        self.running.spawn(async move {
+            serve(listener, router(state), token, Duration::from_secs(1))
+                .await
+                .unwrap();
+            database.close().await;
+        });
+        format!("http://{address}")
+    }
+
     async fn start_parts(&mut self) {
         if self.options.scheduler {
             self.start_scheduler();

@@ -309,7 +309,8 @@ impl<'a> World<'a> {
         assert_eq!(enqueued.written.len(), 1);
         if order.offered {
             let gate = &self.stack.gate;
-            gate.forget(&enqueued.superseded).await.unwrap();
+            let gone: Vec<JobId> = enqueued.superseded.iter().map(|(_, id)| *id).collect();
+            gate.forget(&gone).await.unwrap();
             if job.first_status(now) == JobStatus::Queued {
                 gate.offer(&[job.offer(&tenant)]).await.unwrap();
             }

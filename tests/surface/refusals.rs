@@ -16,6 +16,7 @@ use unity_shared::tenancy::Role;
 use crate::harness::{Answer, Caller, Stack, StackOptions};
 
 const JOBS: &str = "/api/v1/jobs";
+const BATCH: &str = "/api/v1/jobs:batch";
 const TENANTS: &str = "/api/v1/tenants";
 
 /// Who asks.

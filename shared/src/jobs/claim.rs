@@ -85,12 +85,11 @@ pub async fn claim_jobs(
     claim: &Claim<'_>,
     now: DateTime<Utc>,
 ) -> Result<Vec<ClaimedJob>, DbError> {
-    let tenants: Vec<String> = claim
-        .jobs
-        .iter()
-        .map(|(tenant, _)| tenant.to_string())
-        .collect();
-    let ids: Vec<uuid::Uuid> = claim.jobs.iter().map(|(_, id)| id.as_uuid()).collect();
+    // In the order in which every statement locks rows.
+    let mut jobs: Vec<&(TenantId, JobId)> = claim.jobs.iter().collect();
+    jobs.sort_unstable();
+    let tenants: Vec<String> = jobs.iter().map(|(tenant, _)| tenant.to_string()).collect();
+    let ids: Vec<uuid::Uuid> = jobs.iter().map(|(_, id)| id.as_uuid()).collect();
     let kinds: Vec<String> = claim.kinds.iter().map(|kind| (*kind).to_owned()).collect();
     let rows = sqlx::query_as!(
         ClaimedJob,

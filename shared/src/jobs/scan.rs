@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    db::{DbError, Engine, PlatformTx, TenantTx},
+    db::{DbError, Engine, PlatformTx},
     ids::{JobId, TenantId, WorkerId},
     queue::{Offer, Running, ShardId},
 };
@@ -118,38 +118,6 @@ pub async fn select_idle(
     .fetch_all(tx.connection())
     .await?;
     Ok(idle)
-}
-
-/// How many of a tenant's jobs wait (scheduled, queued or retrying), counted up to `most`.
-pub async fn count_waiting(tx: &mut TenantTx, most: u32) -> Result<u32, DbError> {
-    let tenant = tx.tenant().clone();
-    let waiting = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM
-               (SELECT FROM jobs
-                WHERE tenant_id = $1 AND status IN ('scheduled', 'queued', 'retrying')
-                LIMIT $2) AS counted"#,
-        tenant.as_str(),
-        i64::from(most),
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(u32::try_from(waiting).unwrap_or(u32::MAX))
-}
-
-/// How many of a tenant's jobs wait for their time (scheduled or retrying), counted up to `most`.
-pub async fn count_later(tx: &mut TenantTx, most: u32) -> Result<u32, DbError> {
-    let tenant = tx.tenant().clone();
-    let later = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM
-               (SELECT FROM jobs
-                WHERE tenant_id = $1 AND status IN ('scheduled', 'retrying')
-                LIMIT $2) AS counted"#,
-        tenant.as_str(),
-        i64::from(most),
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(u32::try_from(later).unwrap_or(u32::MAX))
 }
 
 /// Those of the given jobs that run under a lease that is live at `now`.

@@ -63,6 +63,9 @@ pub struct Standing {
     /// Jobs of its kind that run now; absent where the kind has no limit of its own.
     #[serde(default)]
     pub kind_running: Option<u32>,
+    /// Which ones, at most 100.
+    #[serde(default)]
+    pub kind_holders: Vec<JobId>,
     /// The kind's own limit for this tenant; absent = it has none.
     #[serde(default)]
     pub kind_max_concurrent: Option<u32>,

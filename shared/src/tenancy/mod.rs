@@ -17,10 +17,11 @@ pub use idempotency::{
     insert_tenant_answer,
 };
 pub use job_limits::{
-    JobLimits, LimitsAt, OwnJobLimits, list_job_limits, select_job_limits_page, update_job_limits,
+    JobLimits, LimitsAt, OwnJobLimits, list_job_limits, lock_plan, select_job_limits_page,
+    update_job_limits,
 };
 pub use password::{PasswordError, generate_password, hash_password};
-pub use plan::Plan;
+pub use plan::{MostJobLimits, Plan};
 pub use quota::{QUOTA_MAX, QuotaOverrides, ResourceQuota};
 pub use role::Role;
 pub use tenant::{

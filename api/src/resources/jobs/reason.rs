@@ -62,6 +62,9 @@ pub enum Reason {
         kind: String,
         limit: u32,
         running: u32,
+        /// Those that run, at most 100 of them.
+        #[schema(value_type = Vec<uuid::Uuid>)]
+        holders: Vec<JobId>,
     },
     /// Another job with the same resource key runs.
     ResourceKey {
@@ -222,6 +225,7 @@ impl Reason {
                     kind,
                     limit,
                     running,
+                    holders: standing.kind_holders.clone(),
                 }
             }
             Obstacle::ResourceKey => Self::ResourceKey {
