@@ -152,6 +152,9 @@ async fn jobs_of_one_resource_key_keep_their_order_over_workers_that_are_killed_
         survivor.cancel();
         stack.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_loses_its_worker_three_times_in_a_row_fails_and_is_not_run_again() {
     let options = StackOptions {
         workers: 0,

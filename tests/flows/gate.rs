@@ -274,18 +274,26 @@ async fn slots_are_free_again_when_the_jobs_have_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn short_jobs_travel_together_and_each_is_run_once() {
     let options = StackOptions {
+        workers: 0,
         concurrency: 64,
         ..StackOptions::default()
     };
     let mut stack = Stack::start_with(options).await;
     let caller = stack.create_tenant("brief").await;
     set_limit(&stack, "brief", 100).await;
+    let worker = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(worker.clone()).await;
     // By these the gate learns that such jobs are short.
     for _ in 0..20 {
         let id = stack.probe(&caller, json!({})).await;
         assert_eq!(stack.ended(&caller, &id).await["status"], "succeeded");
     }
-    stack.stop_workers().await;
+    worker.cancel();
+    eventually("the worker has left", || async {
+        let left = "SELECT count(*) FROM workers WHERE stopped_at IS NULL";
+        (stack.count(left).await == 0).then_some(())
+    })
+    .await;
     let member = Member {
         worker: WorkerId::new(),
         queue: "default",

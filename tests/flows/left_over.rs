@@ -58,7 +58,7 @@ async fn a_job_that_has_ended_and_is_left_in_the_gate_is_taken_out() {
     let caller = stack.create_tenant("stale").await;
     let id = stack.probe(&caller, json!({})).await;
     let ids = [id.parse().unwrap()];
-    assert_eq!(stack.gate.unknown(&ids).await.unwrap(), []);
+    assert_eq!(stack.unknown_to_gate(&ids).await, []);
     sqlx::query("UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE kind = 'probe'")
         .execute(&mut stack.owner().await)
         .await
@@ -67,7 +67,7 @@ async fn a_job_that_has_ended_and_is_left_in_the_gate_is_taken_out() {
     for _ in 0..5 {
         stack.tick().await;
     }
-    assert_eq!(stack.gate.unknown(&ids).await.unwrap(), ids);
+    assert_eq!(stack.unknown_to_gate(&ids).await, ids);
     stack.stop().await;
 }
 
@@ -85,7 +85,7 @@ async fn a_job_that_expires_while_it_waits_leaves_the_gate() {
     let ids = [id.parse().unwrap()];
     crate::harness::eventually("it has expired", || async {
         stack.tick().await;
-        let gone = stack.gate.unknown(&ids).await.unwrap();
+        let gone = stack.unknown_to_gate(&ids).await;
         (gone == ids).then_some(())
     })
     .await;

@@ -83,7 +83,7 @@ async fn what_was_superseded_within_its_batch_says_so_and_is_not_offered() {
     let ids = items
         .iter()
         .map(|i| i["id"].as_str().unwrap().parse().unwrap());
-    let unknown = stack.gate.unknown(&ids.collect::<Vec<_>>()).await.unwrap();
+    let unknown = stack.unknown_to_gate(&ids.collect::<Vec<_>>()).await;
     let unknown: BTreeSet<String> = unknown.iter().map(ToString::to_string).collect();
     let first = items[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(unknown, BTreeSet::from([first.clone()]));
@@ -117,7 +117,7 @@ async fn one_that_becomes_due_takes_the_place_of_older_ones() {
     let ids: Vec<_> = [born, first.as_str(), second.as_str()]
         .map(|id| id.parse().unwrap())
         .into();
-    let unknown = stack.gate.unknown(&ids).await.unwrap();
+    let unknown = stack.unknown_to_gate(&ids).await;
     assert!(!unknown.contains(&ids[2]) && unknown.contains(&ids[1]) && unknown.contains(&ids[0]));
     stack.stop().await;
 }

@@ -12,7 +12,7 @@ use unity_shared::{
     clock::Clock,
     config::Secret,
     db::{Database, DatabaseUrls, PoolSettings},
-    ids::WorkerId,
+    ids::{JobId, WorkerId},
     queue::{Gate, GateSettings, ShardId},
     tenancy::{ApiKey, Role, insert_api_key},
 };
@@ -169,6 +169,13 @@ impl Stack {
     /// Starts a worker that runs until `shutdown`.
     pub async fn start_worker(&mut self, shutdown: CancellationToken) -> WorkerId {
         self.start_worker_of("default", &[], shutdown).await
+    }
+
+    /// Those of the jobs that the gate does not know. Good for as many as one look shows.
+    pub async fn unknown_to_gate(&self, ids: &[JobId]) -> Vec<JobId> {
+        let (_, known) = self.gate.known(0).await.unwrap();
+        let is_known = |id: &JobId| known.iter().any(|(_, one)| one == id);
+        ids.iter().copied().filter(|id| !is_known(id)).collect()
     }
 
     /// Starts a worker of this pool that takes these kinds; all of its queue's if none is named.

@@ -26,7 +26,8 @@ pub(super) async fn until_all_ended(owner: &mut PgConnection) -> Result<()> {
     let begun = Instant::now();
     // Each job that ends leaves an event at least: as long as there are fewer, the counters say so at
     // next to no cost.
-    let left = "SELECT count(*) FROM jobs WHERE status IN ('scheduled', 'queued', 'retrying', 'running')";
+    let left =
+        "SELECT count(*) FROM jobs WHERE status IN ('scheduled', 'queued', 'retrying', 'running')";
     let before = events(owner).await?;
     let left: i64 = sqlx::query_scalar(left).fetch_one(&mut *owner).await?;
     let enough = before + left;

@@ -65,11 +65,7 @@ pub struct Settled {
 impl Gate {
     /// Takes fetched jobs for a worker, where their slot is live and nobody has them. A member without
     /// kinds passes them on to others.
-    pub async fn claim(
-        &self,
-        member: &Member<'_>,
-        jobs: &[ReadyJob],
-    ) -> Result<Claims, GateError> {
+    pub async fn claim(&self, member: &Member<'_>, jobs: &[ReadyJob]) -> Result<Claims, GateError> {
         const OPERATION: &str = "claim jobs";
         let entries: Vec<String> = jobs
             .iter()

@@ -72,7 +72,11 @@ impl Claimer {
             kinds: &[],
         };
         if let Err(error) = self.gate.claim(&nobody, jobs).await {
-            tracing::warn!(error = chain(&error), jobs = jobs.len(), "could not pass jobs on");
+            tracing::warn!(
+                error = chain(&error),
+                jobs = jobs.len(),
+                "could not pass jobs on"
+            );
         }
     }
 
@@ -120,14 +124,16 @@ impl Claimer {
             claimed.into_iter().map(|job| (job.id, job)).collect();
         let mut slots: HashSet<JobId> = claims.admitted.iter().map(|(_, id)| *id).collect();
         // Of two copies of one id in a batch, the first has what there is.
-        let became = jobs.iter().map(|ReadyJob { id, first: _ }| match claimed.remove(id) {
-            Some(job) => {
-                slots.remove(id);
-                Claimed::Job(Box::new(job))
-            }
-            None if slots.remove(id) => Claimed::SlotOnly,
-            None => Claimed::Nothing,
-        });
+        let became = jobs
+            .iter()
+            .map(|ReadyJob { id, first: _ }| match claimed.remove(id) {
+                Some(job) => {
+                    slots.remove(id);
+                    Claimed::Job(Box::new(job))
+                }
+                None if slots.remove(id) => Claimed::SlotOnly,
+                None => Claimed::Nothing,
+            });
         became.collect()
     }
 

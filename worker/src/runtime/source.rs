@@ -239,7 +239,10 @@ impl BackendConfig for GateSource {
 /// The jobs of an entry, as `lua/admission.lua` writes them; `None` if that is something else.
 fn jobs_of(entry: &[u8]) -> Option<Vec<JobId>> {
     let text = std::str::from_utf8(entry).ok()?;
-    text.trim_end().split(',').map(|id| id.parse().ok()).collect()
+    text.trim_end()
+        .split(',')
+        .map(|id| id.parse().ok())
+        .collect()
 }
 
 fn wait_for_work(mut receiver: broadcast::Receiver<Wake>) -> WakeUp {

@@ -121,7 +121,13 @@ impl Worker {
         let inflight = InFlight::new(self.options.lease);
         let capacity = Capacity::new(self.options.concurrency);
         let places = capacity.places();
-        let way = self.way(&queue, Arc::clone(&kinds), registry, inflight.clone(), places);
+        let way = self.way(
+            &queue,
+            Arc::clone(&kinds),
+            registry,
+            inflight.clone(),
+            places,
+        );
         let canceller = Canceller {
             database: self.services.database.clone(),
             gate: self.services.gate.clone(),
