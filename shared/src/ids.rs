@@ -79,6 +79,10 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
+    /// An invitation's name in listings; the token in its mail is something else.
+    InvitationId
+);
+uuid_id!(
     /// A switch that an operator has put on.
     SwitchId
 );

@@ -15,7 +15,9 @@ use unity_shared::{config::Settings, telemetry::start_logging};
 
 pub use keys::create_key;
 pub(crate) use scheduler::context as scheduler_context;
-pub(crate) use worker::{options as worker_options, services as worker_services};
+pub(crate) use worker::{
+    mailer as worker_mailer, options as worker_options, services as worker_services,
+};
 
 use crate::{
     args::{Args, Command},

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     args::DevFlags,
     commands::create_key,
-    commands::{scheduler_context, worker_options, worker_services},
+    commands::{scheduler_context, worker_mailer, worker_options, worker_services},
     process::{Connections, bind, cluster_from, serve_ops},
 };
 
@@ -119,6 +119,7 @@ impl Stack {
             demo: folder.last_record().and_then(|last| last.demo),
         };
 
+        let mailer = worker_mailer(&settings)?;
         let (mut parts, tokens) = (JoinSet::new(), Tokens::default());
         let readiness = connections.readiness();
         let token = tokens.ops.clone();
@@ -136,7 +137,7 @@ impl Stack {
             tokens.api.clone(),
         )?;
         for _ in 0..flags.workers {
-            let services = worker_services(connections.clone(), cluster.clone());
+            let services = worker_services(connections.clone(), cluster.clone(), mailer.clone());
             let mut options = worker_options(&settings)?;
             options.drain = DRAIN;
             let (worker, token) = (Worker::new(services, options), tokens.worker.clone());

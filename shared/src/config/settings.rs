@@ -40,8 +40,17 @@ pub struct Settings {
     pub redis_url: Option<Secret>,
     /// Text before every Redis key, so that several installations can share a server.
     pub redis_prefix: String,
-    /// At least 32 characters, the same for every API process. Signs page tokens.
+    /// At least 32 characters, the same for every process. Signs page tokens and makes the tokens
+    /// that are sent by mail.
     pub secret_key: Option<Secret>,
+    /// The API's address as its users write it, for links in mails. Absent: mails have the code alone.
+    pub public_url: Option<String>,
+    /// The mail server: `smtps://user:password@host`, or `smtp://user:password@host:587?tls=required`.
+    pub smtp_url: Option<Secret>,
+    /// A folder that mails are written into, one file each, instead of being sent.
+    pub mail_folder: Option<PathBuf>,
+    /// Whom mails are from: an address, or `Name <address>`.
+    pub mail_from: Option<String>,
     /// Where the API listens.
     pub listen: SocketAddr,
     /// Where `/healthz`, `/readyz` and `/metrics` are. Port 0 = a free one.
@@ -121,6 +130,10 @@ impl Default for Settings {
             redis_url: None,
             redis_prefix: "unity".to_owned(),
             secret_key: None,
+            public_url: None,
+            smtp_url: None,
+            mail_folder: None,
+            mail_from: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
             kubeconfig: None,
@@ -184,6 +197,17 @@ impl Settings {
             .is_some_and(|key| key.reveal().len() < 32)
         {
             return refuse("secret_key", "must have at least 32 characters");
+        }
+        if self.smtp_url.is_some() && self.mail_folder.is_some() {
+            return refuse("mail_folder", "must not be set together with smtp_url");
+        }
+        let sends = self.smtp_url.is_some() || self.mail_folder.is_some();
+        if sends && self.mail_from.is_none() {
+            return refuse("mail_from", "must be set where mails are sent");
+        }
+        let is_address = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        if self.public_url.as_ref().is_some_and(|url| !is_address(url)) {
+            return refuse("public_url", "must begin with https:// or http://");
         }
         if self.redis_prefix.is_empty() || self.redis_prefix.contains(['{', '}', ' ']) {
             return refuse(

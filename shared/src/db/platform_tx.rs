@@ -22,6 +22,9 @@ pub struct Engine;
 /// Acts for a system administrator: tenants, first keys, the fleet.
 #[derive(Debug)]
 pub struct Operator;
+/// Lets people in: identities, which belong to no tenant, and the memberships that they come to.
+#[derive(Debug)]
+pub struct Registrar;
 
 impl Duty for Authenticator {
     const ROLE: &'static str = "unity_authenticator";
@@ -31,6 +34,9 @@ impl Duty for Engine {
 }
 impl Duty for Operator {
     const ROLE: &'static str = "unity_operator";
+}
+impl Duty for Registrar {
+    const ROLE: &'static str = "unity_registrar";
 }
 
 /// A session in the role of duty `D`. Dropping one that began a transaction undoes it.

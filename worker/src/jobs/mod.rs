@@ -2,6 +2,7 @@
 
 mod probe;
 mod provision_namespace;
+mod send_notification;
 
 use crate::{handler::Registry, runtime::WorkerServices};
 
@@ -9,6 +10,7 @@ use crate::{handler::Registry, runtime::WorkerServices};
 pub(crate) fn registry(services: &WorkerServices) -> Registry {
     let mut registry = Registry::default();
     registry.register(provision_namespace::Handler::new(services));
+    registry.register(send_notification::Handler::new(services));
     registry.register(probe::Handler);
     registry
 }

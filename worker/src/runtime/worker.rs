@@ -31,7 +31,7 @@ use super::{
     settle::Settler,
     source::{GateSource, Member, ReadyJob},
 };
-use crate::{handler::Registry, jobs};
+use crate::{handler::Registry, jobs, mail::Mailer};
 
 /// What jobs work with.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct WorkerServices {
     pub gate: Gate,
     /// The cluster that tenants' namespaces are in.
     pub cluster: ClusterClient,
+    /// How mails leave.
+    pub mailer: Mailer,
     /// The time.
     pub clock: Clock,
 }
@@ -176,6 +178,7 @@ impl Worker {
             gate,
             clock,
             cluster: _,
+            mailer: _,
         } = &self.services;
         let claimer = Claimer {
             database: database.clone(),

@@ -2,15 +2,18 @@
 
 mod probe;
 mod provision_namespace;
+mod send_notification;
 
 pub use probe::Probe;
 pub use provision_namespace::ProvisionNamespace;
+pub use send_notification::SendNotification;
 
 use super::{KindSpec, kind::JobKind};
 
 /// Every kind that this binary knows.
 pub static KINDS: &[KindSpec] = &[
     KindSpec::of::<ProvisionNamespace>(),
+    KindSpec::of::<SendNotification>(),
     KindSpec::of::<Probe>(),
 ];
 
