@@ -83,6 +83,10 @@ uuid_id!(
     InvitationId
 );
 uuid_id!(
+    /// One login of a person, over all its access and refresh tokens.
+    SessionId
+);
+uuid_id!(
     /// A switch that an operator has put on.
     SwitchId
 );
