@@ -107,6 +107,9 @@ pub enum ApiError {
         /// What was asked for, as a participle.
         action: &'static str,
     },
+    /// The object is not at the version that the caller named.
+    #[error("it has changed since: its ETag is none of those in If-Match")]
+    Precondition,
     /// What was asked for cannot be done as things are.
     #[error("{detail}")]
     Conflict {
@@ -220,6 +223,11 @@ impl ApiError {
                 "job.state",
                 "Not possible in this state",
             ),
+            Self::Precondition => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition.failed",
+                "Changed since",
+            ),
             Self::Conflict { code, .. } => (StatusCode::CONFLICT, code, "Not possible now"),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -274,6 +282,7 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -311,6 +320,7 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams

@@ -7,6 +7,7 @@ use unity_shared::{
     config::Secret,
     db::Database,
     jobs::{KindSpec, kinds::KINDS},
+    people::MailTokens,
     queue::Gate,
 };
 
@@ -24,7 +25,7 @@ use crate::{
 pub struct ApiOptions {
     /// Whether jobs of kind `probe` may be started.
     pub probe_jobs: bool,
-    /// Signs page tokens; the same for every API process.
+    /// Signs page tokens and makes the tokens in mails; the same for every process.
     pub secret_key: Secret,
 }
 
@@ -39,6 +40,7 @@ struct Inner {
     news: News,
     streams: Streams,
     page_tokens: PageTokens,
+    mail_tokens: MailTokens,
     key_owners: KeyOwners,
     waiting_caps: WaitingCaps,
     group_commit: GroupCommit,
@@ -64,6 +66,7 @@ impl ApiState {
             news,
             streams: Streams::default(),
             page_tokens,
+            mail_tokens: MailTokens::new(&options.secret_key),
             probe_jobs,
         }))
     }
@@ -82,6 +85,10 @@ impl ApiState {
 
     pub(crate) fn page_tokens(&self) -> &PageTokens {
         &self.0.page_tokens
+    }
+
+    pub(crate) fn mail_tokens(&self) -> &MailTokens {
+        &self.0.mail_tokens
     }
 
     pub(crate) fn key_owners(&self) -> &KeyOwners {

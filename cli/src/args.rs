@@ -11,7 +11,10 @@ use unity_shared::{
 };
 
 use crate::bench::Choice;
-use crate::client::{JobsArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs};
+use crate::client::{
+    InvitationsArgs, JobsArgs, MembersArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs,
+    WorkersArgs,
+};
 
 /// Multi-tenant control plane for Kubernetes on a job queue.
 #[derive(Debug, Parser)]
@@ -56,6 +59,10 @@ pub enum Command {
     Jobs(JobsArgs),
     /// Tenants and their limits, over the API.
     Tenants(TenantsArgs),
+    /// Members of a tenant, over the API.
+    Members(MembersArgs),
+    /// Invitations to a tenant, over the API.
+    Invitations(InvitationsArgs),
     /// Worker pools, over the API.
     Pools(PoolsArgs),
     /// Worker processes, over the API.

@@ -12,6 +12,7 @@ mod fleet;
 pub mod gate;
 mod limits;
 mod long_poll;
+pub mod people;
 pub(crate) mod processes;
 mod provision;
 mod ready_queue_contract;

@@ -2,6 +2,7 @@
 
 mod client;
 mod cluster;
+mod mailbox;
 mod proxy;
 mod servers;
 mod stack;
@@ -9,6 +10,7 @@ mod stream;
 
 pub use client::{Answer, Caller};
 pub use cluster::Cluster;
+pub use mailbox::{Mail, Mailbox};
 pub use proxy::Proxy;
 pub use servers::servers;
 pub use stack::{Stack, StackOptions, eventually, tenant_body};

@@ -16,7 +16,7 @@ use unity_shared::{
     queue::{Gate, GateSettings, ShardId},
     tenancy::{ApiKey, Role, insert_api_key},
 };
-use unity_worker::{Assignment, Worker, WorkerOptions, WorkerServices};
+use unity_worker::{Assignment, MailSettings, Mailer, Worker, WorkerOptions, WorkerServices};
 
 use super::{Caller, Cluster, servers};
 
@@ -31,6 +31,8 @@ pub struct StackOptions {
     /// Other URLs than the servers' own, for tests that take them away.
     pub database_at: Option<std::net::SocketAddr>,
     pub redis_at: Option<std::net::SocketAddr>,
+    /// The mail server; without one mails are written into a folder that nobody looks into.
+    pub smtp_url: Option<String>,
 }
 
 impl Default for StackOptions {
@@ -43,6 +45,7 @@ impl Default for StackOptions {
             clock: Clock::system(),
             database_at: None,
             redis_at: None,
+            smtp_url: None,
         }
     }
 }
@@ -58,6 +61,7 @@ pub struct Stack {
     pub cluster: Cluster,
     pub options: StackOptions,
     cursors: Cursors,
+    mails: tempfile::TempDir,
     api: CancellationToken,
     parts: CancellationToken,
     running: JoinSet<()>,
@@ -113,6 +117,7 @@ impl Stack {
             cluster: Cluster::start().await,
             options,
             cursors: Cursors::default(),
+            mails: tempfile::tempdir().unwrap(),
             api,
             parts,
             running,
@@ -157,6 +162,7 @@ impl Stack {
             database: self.database.clone(),
             gate: self.gate.clone(),
             cluster: self.cluster.client().await,
+            mailer: self.mailer(),
             clock: self.clock.clone(),
         };
         let options = WorkerOptions {
@@ -172,6 +178,18 @@ impl Stack {
         self.running
             .spawn(async move { worker.run(shutdown).await.unwrap() });
         id
+    }
+
+    fn mailer(&self) -> Mailer {
+        let smtp_url = self.options.smtp_url.as_ref().map(Secret::new);
+        let settings = MailSettings {
+            folder: smtp_url.is_none().then(|| self.mails.path().to_owned()),
+            smtp_url,
+            from: "Unity <unity@unity.test>".to_owned(),
+            public_url: Some("https://unity.test/".to_owned()),
+            secret_key: Secret::new(SECRET_KEY),
+        };
+        Mailer::new(&settings).unwrap()
     }
 
     pub fn context(&self) -> Context {

@@ -1,8 +1,10 @@
 //! One folder per resource, one file per verb.
 
 mod events;
+mod invitations;
 mod job_kinds;
 mod jobs;
+mod members;
 mod page;
 mod queues;
 mod switches;
@@ -15,6 +17,8 @@ use crate::auth::Routes;
 /// Every resource: adding one is a folder and a line.
 pub fn register(routes: Routes) -> Routes {
     let routes = tenants::register(routes);
+    let routes = members::register(routes);
+    let routes = invitations::register(routes);
     let routes = jobs::register(routes);
     let routes = events::register(routes);
     let routes = job_kinds::register(routes);

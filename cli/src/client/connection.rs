@@ -50,7 +50,7 @@ pub(super) enum Whose {
 pub(super) struct Api {
     client: Client,
     base: Url,
-    key: String,
+    key: Option<String>,
     json: bool,
 }
 
@@ -60,19 +60,32 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 impl ClientFlags {
     /// What the flags and the environment say, or what is missing.
     pub(super) fn connect(&self, whose: Whose) -> Result<Api> {
-        let record = self.dev_data_dir.as_deref().map(read_record).transpose()?;
-        let url = self
-            .api_url
-            .clone()
-            .or_else(|| record.as_ref().map(|record| record.api_url.clone()))
-            .context(
-                "where is the API? say --api-url URL, set UNITY_API_URL, or say --dev-data-dir .unity",
-            )?;
+        let record = self.record()?;
         let key = self
             .api_key
             .clone()
             .or_else(|| record.as_ref().map(|record| key_of(record, whose)))
             .context("no API key: set UNITY_API_KEY, or say --dev-data-dir .unity")?;
+        self.open(record.as_ref(), Some(key))
+    }
+
+    /// The same for what needs no key: none is sent.
+    pub(super) fn connect_without_key(&self) -> Result<Api> {
+        self.open(self.record()?.as_ref(), None)
+    }
+
+    fn record(&self) -> Result<Option<DevRecord>> {
+        self.dev_data_dir.as_deref().map(read_record).transpose()
+    }
+
+    fn open(&self, record: Option<&DevRecord>, key: Option<String>) -> Result<Api> {
+        let url = self
+            .api_url
+            .clone()
+            .or_else(|| record.map(|record| record.api_url.clone()))
+            .context(
+                "where is the API? say --api-url URL, set UNITY_API_URL, or say --dev-data-dir .unity",
+            )?;
         let base = Url::parse(&url)
             .ok()
             .filter(|url| !url.cannot_be_a_base())
@@ -146,8 +159,10 @@ impl Api {
     ) -> Result<Value> {
         let mut request = self
             .client
-            .request(method, self.url(path, query)?)
-            .bearer_auth(&self.key);
+            .request(method, self.url(path, query)?);
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -236,7 +251,7 @@ mod tests {
         let api = Api {
             client: Client::new(),
             base: Url::parse("http://localhost:8080/unity/").unwrap(),
-            key: String::new(),
+            key: None,
             json: false,
         };
         let url = api

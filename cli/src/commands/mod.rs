@@ -41,6 +41,8 @@ pub fn run(args: Args) -> Result<()> {
         }),
         Command::Jobs(args) => runtime()?.block_on(client::run_jobs(args)),
         Command::Tenants(args) => runtime()?.block_on(client::run_tenants(args)),
+        Command::Members(args) => runtime()?.block_on(client::run_members(args)),
+        Command::Invitations(args) => runtime()?.block_on(client::run_invitations(args)),
         Command::Pools(args) => runtime()?.block_on(client::run_pools(args)),
         Command::Workers(args) => runtime()?.block_on(client::run_workers(args)),
         Command::Switches(args) => runtime()?.block_on(client::run_switches(args)),

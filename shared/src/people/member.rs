@@ -132,90 +132,85 @@ pub async fn is_member(
     Ok(found)
 }
 
-/// Gives a member of the transaction's tenant another role. With `version`, only if the membership is
-/// that version.
+/// Gives a member of the transaction's tenant another role, if the version that the membership has is
+/// one that the caller means.
 pub async fn change_role(
     tx: &mut TenantTx,
     user: UserId,
     role: Role,
-    version: Option<i64>,
+    means: impl Fn(i64) -> bool + Send,
 ) -> Result<Change, DbError> {
-    if let Some(refusal) = refuse(tx, user, role == Role::TenantAdmin, version).await? {
+    if let Some(refusal) = refuse(tx, user, role == Role::TenantAdmin, means).await? {
         return Ok(refusal);
     }
     let tenant = tx.tenant().clone();
-    let done = sqlx::query!(
+    sqlx::query!(
         "UPDATE memberships SET role = $3, version = version + 1
-         WHERE tenant_id = $1 AND user_id = $2 AND ($4::bigint IS NULL OR version = $4)",
+         WHERE tenant_id = $1 AND user_id = $2",
         tenant.as_str(),
         user.as_uuid(),
         role.as_str(),
-        version,
     )
     .execute(tx.connection())
     .await?;
-    Ok(done_or_gone(done.rows_affected()))
+    Ok(Change::Done)
 }
 
-/// Ends a membership of the transaction's tenant. With `version`, only if it is that version.
+/// Ends a membership of the transaction's tenant, if its version is one that the caller means.
 pub async fn remove_member(
     tx: &mut TenantTx,
     user: UserId,
-    version: Option<i64>,
+    means: impl Fn(i64) -> bool + Send,
 ) -> Result<Change, DbError> {
-    if let Some(refusal) = refuse(tx, user, false, version).await? {
+    if let Some(refusal) = refuse(tx, user, false, means).await? {
         return Ok(refusal);
     }
     let tenant = tx.tenant().clone();
-    let done = sqlx::query!(
-        "DELETE FROM memberships
-         WHERE tenant_id = $1 AND user_id = $2 AND ($3::bigint IS NULL OR version = $3)",
+    sqlx::query!(
+        "DELETE FROM memberships WHERE tenant_id = $1 AND user_id = $2",
         tenant.as_str(),
         user.as_uuid(),
-        version,
     )
     .execute(tx.connection())
     .await?;
-    Ok(done_or_gone(done.rows_affected()))
+    Ok(Change::Done)
 }
 
-/// The row was there a moment ago; if it is not any more, somebody else was first.
-const fn done_or_gone(rows: u64) -> Change {
-    if rows == 1 {
-        Change::Done
-    } else {
-        Change::NoMember
-    }
-}
-
-/// Why the change cannot be made; absent = it can. Until the transaction ends nobody else can take
-/// an administrator away.
+/// Why the change cannot be made; absent = it can. Until the transaction ends nobody else can change
+/// this membership or take an administrator away.
 async fn refuse(
     tx: &mut TenantTx,
     user: UserId,
     stays_admin: bool,
-    version: Option<i64>,
+    means: impl Fn(i64) -> bool + Send,
 ) -> Result<Option<Change>, DbError> {
-    let admins = lock_admins(tx).await?;
-    let Some(member) = find_member(tx, user).await? else {
+    let locked = lock_admins_and(tx, user).await?;
+    let Some((_, role, version)) = locked.iter().find(|(id, ..)| *id == user) else {
         return Ok(Some(Change::NoMember));
     };
-    if version.is_some_and(|seen| seen != member.version) {
+    if !means(*version) {
         return Ok(Some(Change::OtherVersion));
     }
-    let is_last = admins == [user];
+    // Whoever else was locked is an administrator.
+    let is_last = *role == Role::TenantAdmin && locked.len() == 1;
     Ok((is_last && !stays_admin).then_some(Change::LastAdmin))
 }
 
-async fn lock_admins(tx: &mut TenantTx) -> Result<Vec<UserId>, DbError> {
+/// Locks every administrator's row and the user's own.
+async fn lock_admins_and(
+    tx: &mut TenantTx,
+    user: UserId,
+) -> Result<Vec<(UserId, Role, i64)>, DbError> {
     let tenant = tx.tenant().clone();
-    let admins = sqlx::query_scalar!(
-        r#"SELECT user_id AS "user_id: UserId" FROM memberships
-           WHERE tenant_id = $1 AND role = 'tenant-admin'
+    let rows = sqlx::query!(
+        r#"SELECT user_id AS "user_id: UserId", role AS "role: Role", version FROM memberships
+           WHERE tenant_id = $1 AND (role = 'tenant-admin' OR user_id = $2)
            ORDER BY user_id FOR UPDATE"#,
         tenant.as_str(),
+        user.as_uuid(),
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(admins)
+    let rows = rows.into_iter().map(|row| (row.user_id, row.role, row.version));
+    Ok(rows.collect())
 }
