@@ -3,7 +3,7 @@
 //! The text of an inner error stays inside: it is logged here, once, with its whole chain, and the
 //! caller gets a stable code and the id under which the line is found.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -12,10 +12,11 @@ use axum::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use unity_shared::{
     db::DbError,
+    ids::TenantId,
     jobs::JobStatus,
     queue::GateError,
     telemetry::chain,
-    tenancy::{PasswordError, Role},
+    tenancy::{PasswordError, Role, Scope},
 };
 
 use crate::problem::{FieldError, Problem, QuotaUse};
@@ -23,9 +24,40 @@ use crate::problem::{FieldError, Problem, QuotaUse};
 /// Why a request is not answered as hoped.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No key, not a key, an unknown, revoked or expired key: one answer for all of them.
-    #[error("a valid API key is needed")]
+    /// No credential, none of ours, or one that is unknown, revoked or past its end: one answer for all
+    /// of them.
+    #[error("a valid API key or access token is needed")]
     Unauthenticated,
+    /// Wrong address, wrong password, disabled, or no member of anything: one answer for all of them.
+    #[error("the address or the password is wrong, or there is nothing there to log in to")]
+    LoginFailed,
+    /// Not a refresh token, or one that is used up or past its end.
+    #[error("this refresh token is not good, or not any more; log in again")]
+    RefreshInvalid,
+    /// The refresh token was used a moment ago.
+    #[error("this refresh token was used a moment ago: go on with what that call was answered")]
+    RefreshRaced,
+    /// Whoever logs in belongs to several tenants.
+    #[error("say as tenant_id where to log in")]
+    TenantAmbiguous(Vec<TenantId>),
+    /// So many guesses that the next has to wait.
+    #[error("there were too many attempts to log in; wait {} seconds", .retry_after.as_secs())]
+    TooManyAttempts {
+        /// Until an attempt is taken again.
+        retry_after: Duration,
+    },
+    /// More passwords wait to be checked than can be in good time.
+    #[error("too many logins are under way; try again shortly")]
+    Overloaded,
+    /// The caller's first password is not their own yet.
+    #[error("the password must be changed first: POST /api/v1/auth/password")]
+    MustChangePassword,
+    /// A program asked for what only a person who has logged in has.
+    #[error("this is for people who have logged in, not for API keys")]
+    SessionRequired,
+    /// The key is confined to other things.
+    #[error("the scopes of this API key do not include {0}")]
+    ScopeInsufficient(Scope),
     /// The caller's tenant is not in use.
     #[error("the tenant is {state}")]
     TenantInactive {
@@ -138,7 +170,7 @@ pub enum ApiError {
     #[error("the queue could not do its part")]
     Gate(#[source] GateError),
     /// A password could not be hashed.
-    #[error("the first password could not be made")]
+    #[error("the password could not be hashed")]
     Password(#[source] PasswordError),
     /// A defect of ours.
     #[error("{0}")]
@@ -163,6 +195,31 @@ impl ApiError {
                 "auth.required",
                 "Not authenticated",
             ),
+            Self::LoginFailed => (StatusCode::UNAUTHORIZED, "auth.failed", "Not logged in"),
+            Self::RefreshInvalid => (StatusCode::UNAUTHORIZED, "refresh.invalid", "Not refreshed"),
+            Self::RefreshRaced => (StatusCode::CONFLICT, "refresh.raced", "Refreshed already"),
+            Self::TenantAmbiguous(_) => {
+                (StatusCode::CONFLICT, "tenant.ambiguous", "Several tenants")
+            }
+            Self::TooManyAttempts { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Too many attempts",
+            ),
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "Too much at once",
+            ),
+            Self::MustChangePassword => (
+                StatusCode::FORBIDDEN,
+                "password.must_change",
+                "Password must be changed",
+            ),
+            Self::SessionRequired => (StatusCode::FORBIDDEN, "session.required", "Not logged in"),
+            Self::ScopeInsufficient(_) => {
+                (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
+            }
             Self::TenantInactive { code, .. } => (StatusCode::FORBIDDEN, code, "Tenant not in use"),
             Self::TenantRequired => (StatusCode::FORBIDDEN, "tenant.required", "Tenant needed"),
             Self::RoleInsufficient(_) => {
@@ -264,6 +321,15 @@ impl ApiError {
             Self::Database(error) if error.retryable() => UNAVAILABLE.to_owned(),
             Self::Database(_) | Self::Password(_) | Self::Defect(_) => INTERNAL.to_owned(),
             Self::Unauthenticated
+            | Self::LoginFailed
+            | Self::RefreshInvalid
+            | Self::RefreshRaced
+            | Self::TenantAmbiguous(_)
+            | Self::TooManyAttempts { .. }
+            | Self::Overloaded
+            | Self::MustChangePassword
+            | Self::SessionRequired
+            | Self::ScopeInsufficient(_)
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -305,7 +371,23 @@ impl ApiError {
                 code: "taken",
                 detail: self.to_string(),
             }],
+            Self::TenantAmbiguous(tenants) => tenants
+                .iter()
+                .map(|tenant| FieldError {
+                    pointer: "/tenant_id".to_owned(),
+                    code: "choice",
+                    detail: tenant.to_string(),
+                })
+                .collect(),
             Self::Unauthenticated
+            | Self::LoginFailed
+            | Self::RefreshInvalid
+            | Self::RefreshRaced
+            | Self::TooManyAttempts { .. }
+            | Self::Overloaded
+            | Self::MustChangePassword
+            | Self::SessionRequired
+            | Self::ScopeInsufficient(_)
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -376,6 +458,10 @@ impl IntoResponse for ApiError {
             Self::JobState { status, .. } => Some(status),
             _ => None,
         };
+        let retry_after = match &self {
+            Self::TooManyAttempts { retry_after } => Some(HeaderValue::from(retry_after.as_secs())),
+            _ => None,
+        };
         let problem = Problem {
             code: code.into(),
             title,
@@ -387,6 +473,9 @@ impl IntoResponse for ApiError {
         let mut response = status.into_response();
         if let Some((name, value)) = extra_header(status) {
             response.headers_mut().insert(name, value);
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response.extensions_mut().insert(problem);
         response

@@ -12,7 +12,7 @@ use unity_shared::{
 };
 
 use crate::{
-    auth::KeyOwners,
+    auth::{KeyOwners, KeyUses, Passwords, SessionOwners, SigningKeys},
     enqueue::{GroupCommit, WaitingCaps, start_group_commit},
     look_up::{JobReads, start_job_reads},
     news::{News, NewsWatch, Subject},
@@ -25,7 +25,8 @@ use crate::{
 pub struct ApiOptions {
     /// Whether jobs of kind `probe` may be started.
     pub probe_jobs: bool,
-    /// Signs page tokens and makes the tokens in mails; the same for every process.
+    /// Signs page tokens, makes the tokens in mails, and encrypts the keys that sign access tokens; the
+    /// same for every process.
     pub secret_key: Secret,
 }
 
@@ -42,6 +43,10 @@ struct Inner {
     page_tokens: PageTokens,
     mail_tokens: MailTokens,
     key_owners: KeyOwners,
+    key_uses: KeyUses,
+    session_owners: SessionOwners,
+    signing_keys: SigningKeys,
+    passwords: Passwords,
     waiting_caps: WaitingCaps,
     group_commit: GroupCommit,
     job_reads: JobReads,
@@ -54,11 +59,20 @@ impl ApiState {
     pub fn new(database: Database, gate: Gate, clock: Clock, options: &ApiOptions) -> Self {
         let news = News::start(gate.listen_for_news());
         let page_tokens = PageTokens::new(&options.secret_key);
+        let signing_keys = SigningKeys::new(database.clone(), clock.clone(), &options.secret_key);
         let probe_jobs = options.probe_jobs;
         Self(Arc::new(Inner {
             group_commit: start_group_commit(database.clone(), gate.clone(), clock.clone()),
             job_reads: start_job_reads(database.clone()),
             key_owners: KeyOwners::new(database.clone(), clock.clone()),
+            key_uses: KeyUses::start(database.clone(), clock.clone()),
+            session_owners: SessionOwners::new(
+                database.clone(),
+                clock.clone(),
+                signing_keys.clone(),
+            ),
+            signing_keys,
+            passwords: Passwords::default(),
             waiting_caps: WaitingCaps::default(),
             database,
             gate,
@@ -93,6 +107,22 @@ impl ApiState {
 
     pub(crate) fn key_owners(&self) -> &KeyOwners {
         &self.0.key_owners
+    }
+
+    pub(crate) fn key_uses(&self) -> &KeyUses {
+        &self.0.key_uses
+    }
+
+    pub(crate) fn session_owners(&self) -> &SessionOwners {
+        &self.0.session_owners
+    }
+
+    pub(crate) fn signing_keys(&self) -> &SigningKeys {
+        &self.0.signing_keys
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
     }
 
     pub(crate) fn waiting_caps(&self) -> &WaitingCaps {

@@ -15,5 +15,6 @@ pub mod ids;
 pub mod jobs;
 pub mod people;
 pub mod queue;
+pub mod sessions;
 pub mod telemetry;
 pub mod tenancy;

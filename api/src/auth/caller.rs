@@ -25,6 +25,10 @@ pub struct Caller {
     pub scopes: Scopes,
     /// Set while a system administrator acts inside a tenant.
     pub acting: Option<Acting>,
+    /// Whether they can do nothing before they have changed their password.
+    pub must_change_password: bool,
+    /// Requests a second that the key may make; absent = as many as the plan says.
+    pub rate_limit_per_second: Option<u32>,
 }
 
 /// Who holds the credential.
@@ -76,6 +80,17 @@ impl Caller {
     }
 }
 
+/// A person who has logged in. A handler takes it where its route's rule lets no program in.
+#[derive(Debug, Clone)]
+pub struct PersonCaller {
+    /// The person.
+    pub id: UserId,
+    /// Their login.
+    pub session: SessionId,
+    /// Their address.
+    pub email: String,
+}
+
 /// `api_key:{id}` or `user:{id}`: stable, and no secret.
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,8 +123,21 @@ impl<S: Send + Sync> FromRequestParts<S> for TenantCaller {
             tenant,
             scopes: _,
             acting: _,
+            must_change_password: _,
+            rate_limit_per_second: _,
         } = Caller::from_request_parts(parts, state).await?;
         let tenant = tenant.ok_or(ApiError::TenantRequired)?;
         Ok(Self { role, tenant })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PersonCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Caller::from_request_parts(parts, state).await?.actor {
+            Actor::User { id, session, email } => Ok(Self { id, session, email }),
+            Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
+        }
     }
 }

@@ -8,7 +8,7 @@ use axum::{
 };
 use unity_shared::{
     fleet::is_pool_name,
-    ids::{InvitationId, JobId, SwitchId, TenantId, UserId},
+    ids::{ApiKeyId, InvitationId, JobId, SwitchId, TenantId, UserId},
 };
 
 use crate::error::ApiError;
@@ -37,6 +37,12 @@ impl PathSegment for InvitationId {
 }
 
 impl PathSegment for UserId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for ApiKeyId {
     fn read(text: &str) -> Option<Self> {
         canonical(text)
     }

@@ -1,5 +1,7 @@
 //! One folder per resource, one file per verb.
 
+mod api_keys;
+mod auth;
 mod events;
 mod invitations;
 mod job_kinds;
@@ -16,6 +18,8 @@ use crate::auth::Routes;
 
 /// Every resource: adding one is a folder and a line.
 pub fn register(routes: Routes) -> Routes {
+    let routes = auth::register(routes);
+    let routes = api_keys::register(routes);
     let routes = tenants::register(routes);
     let routes = members::register(routes);
     let routes = invitations::register(routes);
@@ -26,4 +30,9 @@ pub fn register(routes: Routes) -> Routes {
     let routes = queues::register(routes);
     let routes = worker_pools::register(routes);
     workers::register(routes)
+}
+
+/// What has its address outside of the API's prefix.
+pub fn register_at_root(routes: Routes) -> Routes {
+    auth::register_at_root(routes)
 }

@@ -7,6 +7,7 @@ mod keys;
 mod migrate;
 mod scheduler;
 mod simulator;
+mod users;
 mod verify;
 mod worker;
 
@@ -36,8 +37,9 @@ pub fn run(args: Args) -> Result<()> {
         Command::Migrate(flags) => with_runtime(&global.settings(&())?, |settings| {
             migrate::run(settings, flags)
         }),
-        Command::Keys(command) => with_runtime(&global.settings(&())?, |settings| {
-            keys::run(settings, command)
+        Command::Keys(args) => keys::run(&global, &args),
+        Command::Users(command) => with_runtime(&global.settings(&())?, |settings| {
+            users::run(settings, command)
         }),
         Command::Jobs(args) => runtime()?.block_on(client::run_jobs(args)),
         Command::Tenants(args) => runtime()?.block_on(client::run_tenants(args)),

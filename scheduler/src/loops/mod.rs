@@ -8,6 +8,7 @@ mod announce_switches;
 mod drop_stale_jobs;
 mod expire_idempotency_keys;
 mod expire_jobs;
+mod expire_sessions;
 mod fire_schedules;
 mod keep_gate_open;
 mod offer_forgotten_jobs;
@@ -113,6 +114,9 @@ pub(crate) fn ticks() -> Vec<Tick> {
         }),
         tick("expire_idempotency_keys", 600 * SECOND, |c| {
             Box::pin(expire_idempotency_keys::tick(c))
+        }),
+        tick("expire_sessions", 600 * SECOND, |c| {
+            Box::pin(expire_sessions::tick(c))
         }),
         tick("trim_events", 60 * SECOND, |c| {
             Box::pin(trim_events::tick(c))

@@ -13,12 +13,15 @@ pub trait Duty: Send + Sync + 'static {
     const ROLE: &'static str;
 }
 
-/// Reads API keys and tenant status to learn who calls, before a tenant is known.
+/// Reads keys, sessions, roles and tenant status to learn who calls, before a tenant is known.
 #[derive(Debug)]
 pub struct Authenticator;
 /// Moves jobs of all tenants: claims, finishes, sweeps, schedules.
 #[derive(Debug)]
 pub struct Engine;
+/// Checks passwords, makes and ends sessions, keeps the keys that sign tokens.
+#[derive(Debug)]
+pub struct Issuer;
 /// Acts for a system administrator: tenants, first keys, the fleet.
 #[derive(Debug)]
 pub struct Operator;
@@ -31,6 +34,9 @@ impl Duty for Authenticator {
 }
 impl Duty for Engine {
     const ROLE: &'static str = "unity_engine";
+}
+impl Duty for Issuer {
+    const ROLE: &'static str = "unity_issuer";
 }
 impl Duty for Operator {
     const ROLE: &'static str = "unity_operator";

@@ -8,7 +8,8 @@ use sqlx::{
 };
 
 use super::{
-    Authenticator, DbError, Duty, EachTenantTx, Engine, Operator, PlatformTx, Registrar, TenantTx,
+    Authenticator, DbError, Duty, EachTenantTx, Engine, Issuer, Operator, PlatformTx, Registrar,
+    TenantTx,
 };
 use crate::{clock::Clock, ids::TenantId};
 
@@ -47,6 +48,7 @@ pub struct Database {
     each_tenant: PgPool,
     authenticator: PgPool,
     engine: PgPool,
+    issuer: PgPool,
     operator: PgPool,
     registrar: PgPool,
 }
@@ -76,6 +78,7 @@ impl Database {
             app: open(app, None, settings),
             authenticator: open(platform.clone(), Some(Authenticator::ROLE), settings),
             engine: open(platform.clone(), Some(Engine::ROLE), settings),
+            issuer: open(platform.clone(), Some(Issuer::ROLE), settings),
             operator: open(platform.clone(), Some(Operator::ROLE), settings),
             registrar: open(platform, Some(Registrar::ROLE), settings),
         };
@@ -95,7 +98,7 @@ impl Database {
         EachTenantTx::begin(&self.each_tenant).await
     }
 
-    /// Finds the owner of an API key before a tenant is known.
+    /// Finds the owner of a key or session before a tenant is known.
     #[must_use]
     pub const fn authenticator(&self) -> PlatformPool<'_, Authenticator> {
         PlatformPool {
@@ -109,6 +112,15 @@ impl Database {
     pub const fn engine(&self) -> PlatformPool<'_, Engine> {
         PlatformPool {
             pool: &self.engine,
+            duty: PhantomData,
+        }
+    }
+
+    /// Lets people in and out.
+    #[must_use]
+    pub const fn issuer(&self) -> PlatformPool<'_, Issuer> {
+        PlatformPool {
+            pool: &self.issuer,
             duty: PhantomData,
         }
     }
@@ -162,6 +174,7 @@ impl Database {
             self.each_tenant.close(),
             self.authenticator.close(),
             self.engine.close(),
+            self.issuer.close(),
             self.operator.close(),
             self.registrar.close()
         );

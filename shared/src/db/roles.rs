@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
-use super::{Authenticator, Duty, Engine, Operator, Registrar};
+use super::{Authenticator, Duty, Engine, Issuer, Operator, Registrar};
 
 /// Connection URLs of the two logins.
 #[derive(Debug, Clone)]
@@ -50,6 +50,7 @@ pub async fn create_logins(owner_url: &str, password: &str) -> Result<LoginUrls,
     let duties = [
         Authenticator::ROLE,
         Engine::ROLE,
+        Issuer::ROLE,
         Operator::ROLE,
         Registrar::ROLE,
     ];
