@@ -15,7 +15,7 @@ use unity_shared::{
     jobs::JobStatus,
     queue::GateError,
     telemetry::chain,
-    tenancy::{PasswordError, Role},
+    tenancy::{PasswordError, QuotaError, QuotaFull, Role, TenantStatus},
 };
 
 use crate::problem::{FieldError, Problem, QuotaUse};
@@ -107,6 +107,17 @@ pub enum ApiError {
         /// What was asked for, as a participle.
         action: &'static str,
     },
+    /// The tenant is in a state from which this step does not lead.
+    #[error("the tenant is {}, so it cannot be {action}", .status.as_str())]
+    TenantState {
+        /// The tenant's state.
+        status: TenantStatus,
+        /// What was asked for, as a participle.
+        action: &'static str,
+    },
+    /// The object is not at the version that the caller named.
+    #[error("it has changed since: its ETag is none of those in If-Match")]
+    Precondition,
     /// What was asked for cannot be done as things are.
     #[error("{detail}")]
     Conflict {
@@ -220,6 +231,16 @@ impl ApiError {
                 "job.state",
                 "Not possible in this state",
             ),
+            Self::TenantState { .. } => (
+                StatusCode::CONFLICT,
+                "tenant.state",
+                "Not possible in this state",
+            ),
+            Self::Precondition => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition.failed",
+                "Changed since",
+            ),
             Self::Conflict { code, .. } => (StatusCode::CONFLICT, code, "Not possible now"),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -274,6 +295,8 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -311,6 +334,8 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -326,6 +351,21 @@ impl ApiError {
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<QuotaError> for ApiError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Full(QuotaFull { quota, limit, used }) => Self::QuotaExceeded {
+                name: quota.name(),
+                limit,
+                used,
+            },
+            QuotaError::NoTenant => Self::NotFound,
+            QuotaError::NotTaken => Self::Defect(error.to_string()),
+            QuotaError::Database(error) => error.into(),
+        }
     }
 }
 
@@ -366,6 +406,10 @@ impl IntoResponse for ApiError {
             Self::JobState { status, .. } => Some(status),
             _ => None,
         };
+        let tenant_status = match self {
+            Self::TenantState { status, .. } => Some(status),
+            _ => None,
+        };
         let problem = Problem {
             code: code.into(),
             title,
@@ -373,6 +417,7 @@ impl IntoResponse for ApiError {
             errors: self.errors(),
             quota,
             job_status,
+            tenant_status,
         };
         let mut response = status.into_response();
         if let Some((name, value)) = extra_header(status) {
@@ -400,6 +445,7 @@ mod tests {
                 errors: Vec::new(),
                 quota: None,
                 job_status: None,
+                tenant_status: None,
             });
         (response.status(), problem, response)
     }

@@ -1,6 +1,6 @@
 //! What every handler can reach.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use unity_shared::{
     clock::Clock,
@@ -26,6 +26,8 @@ pub struct ApiOptions {
     pub probe_jobs: bool,
     /// Signs page tokens; the same for every API process.
     pub secret_key: Secret,
+    /// How long a deleted tenant can be restored.
+    pub tenant_grace: Duration,
 }
 
 /// The API's connections and settings. Clones share them.
@@ -44,6 +46,7 @@ struct Inner {
     group_commit: GroupCommit,
     job_reads: JobReads,
     probe_jobs: bool,
+    tenant_grace: Duration,
 }
 
 impl ApiState {
@@ -65,6 +68,7 @@ impl ApiState {
             streams: Streams::default(),
             page_tokens,
             probe_jobs,
+            tenant_grace: options.tenant_grace,
         }))
     }
 
@@ -108,6 +112,11 @@ impl ApiState {
     /// The event streams that are open.
     pub(crate) fn streams(&self) -> &Streams {
         &self.0.streams
+    }
+
+    /// How long a deleted tenant can be restored.
+    pub(crate) fn tenant_grace(&self) -> Duration {
+        self.0.tenant_grace
     }
 
     /// The kinds that exist on this server.

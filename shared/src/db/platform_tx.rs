@@ -22,6 +22,9 @@ pub struct Engine;
 /// Acts for a system administrator: tenants, first keys, the fleet.
 #[derive(Debug)]
 pub struct Operator;
+/// Takes away the rows of tenants that are being purged, and of no others.
+#[derive(Debug)]
+pub struct Purger;
 
 impl Duty for Authenticator {
     const ROLE: &'static str = "unity_authenticator";
@@ -31,6 +34,9 @@ impl Duty for Engine {
 }
 impl Duty for Operator {
     const ROLE: &'static str = "unity_operator";
+}
+impl Duty for Purger {
+    const ROLE: &'static str = "unity_purger";
 }
 
 /// A session in the role of duty `D`. Dropping one that began a transaction undoes it.

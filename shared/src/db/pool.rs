@@ -7,7 +7,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{Authenticator, DbError, Duty, EachTenantTx, Engine, Operator, PlatformTx, TenantTx};
+use super::{
+    Authenticator, DbError, Duty, EachTenantTx, Engine, Operator, PlatformTx, Purger, TenantTx,
+};
 use crate::{clock::Clock, ids::TenantId};
 
 /// The two logins of one installation.
@@ -46,6 +48,7 @@ pub struct Database {
     authenticator: PgPool,
     engine: PgPool,
     operator: PgPool,
+    purger: PgPool,
 }
 
 /// One duty's pool, from which its transactions begin.
@@ -73,7 +76,8 @@ impl Database {
             app: open(app, None, settings),
             authenticator: open(platform.clone(), Some(Authenticator::ROLE), settings),
             engine: open(platform.clone(), Some(Engine::ROLE), settings),
-            operator: open(platform, Some(Operator::ROLE), settings),
+            operator: open(platform.clone(), Some(Operator::ROLE), settings),
+            purger: open(platform, Some(Purger::ROLE), settings),
         };
         for pool in [&database.app, &database.engine] {
             refuse_bypass(pool).await?;
@@ -118,6 +122,15 @@ impl Database {
         }
     }
 
+    /// Takes a tenant's data away.
+    #[must_use]
+    pub const fn purger(&self) -> PlatformPool<'_, Purger> {
+        PlatformPool {
+            pool: &self.purger,
+            duty: PhantomData,
+        }
+    }
+
     /// Asks the database for an answer.
     pub async fn ping(&self) -> Result<(), DbError> {
         sqlx::query("SELECT 1").execute(&self.engine).await?;
@@ -149,7 +162,8 @@ impl Database {
             self.each_tenant.close(),
             self.authenticator.close(),
             self.engine.close(),
-            self.operator.close()
+            self.operator.close(),
+            self.purger.close()
         );
     }
 }

@@ -1,8 +1,10 @@
 //! The registry of kinds: one file and one line for each.
 
+mod hard_delete_tenant;
 mod probe;
 mod provision_namespace;
 
+pub use hard_delete_tenant::HardDeleteTenant;
 pub use probe::Probe;
 pub use provision_namespace::ProvisionNamespace;
 
@@ -11,6 +13,7 @@ use super::{KindSpec, kind::JobKind};
 /// Every kind that this binary knows.
 pub static KINDS: &[KindSpec] = &[
     KindSpec::of::<ProvisionNamespace>(),
+    KindSpec::of::<HardDeleteTenant>(),
     KindSpec::of::<Probe>(),
 ];
 
