@@ -27,6 +27,9 @@ CREATE POLICY registrar_lets_in ON memberships TO unity_registrar USING (true) W
 GRANT UPDATE (role, version), DELETE ON memberships TO unity_app;
 GRANT SELECT, INSERT ON memberships TO unity_registrar;
 
+CREATE POLICY registrar_gives_back ON quota_usage TO unity_registrar USING (true) WITH CHECK (true);
+GRANT SELECT, UPDATE (used) ON quota_usage TO unity_registrar;
+
 CREATE POLICY registrar_reads ON tenants FOR SELECT TO unity_registrar USING (true);
 GRANT SELECT (id, status) ON tenants TO unity_registrar;
 
@@ -62,3 +65,7 @@ CREATE POLICY registrar_lets_in ON invitations TO unity_registrar USING (true) W
 GRANT SELECT, INSERT ON invitations TO unity_app;
 GRANT UPDATE (state, token_hash, issue, mailed_issue, mailed_at, expires_at, ended_at) ON invitations TO unity_app;
 GRANT SELECT, UPDATE (state, ended_at) ON invitations TO unity_registrar;
+
+CREATE POLICY purger_deletes ON invitations TO unity_purger
+    USING (is_being_purged(tenant_id)) WITH CHECK (is_being_purged(tenant_id));
+GRANT SELECT (ctid, tenant_id), DELETE ON invitations TO unity_purger;

@@ -16,7 +16,7 @@ use unity_shared::{
     jobs::JobStatus,
     queue::GateError,
     telemetry::chain,
-    tenancy::{PasswordError, Role, Scope},
+    tenancy::{PasswordError, QuotaError, QuotaFull, Role, Scope, TenantStatus},
 };
 
 use crate::problem::{FieldError, Problem, QuotaUse};
@@ -58,6 +58,16 @@ pub enum ApiError {
     /// The key is confined to other things.
     #[error("the scopes of this API key do not include {0}")]
     ScopeInsufficient(Scope),
+    /// Unknown, used up, revoked, past its end, or of a tenant that is not in use: one answer for all of
+    /// them.
+    #[error("this code opens nothing, or nothing any more: ask for another invitation")]
+    InvitationGone,
+    /// The address that was invited has an account, and nobody proved to be its owner.
+    #[error("the address has an account: send its password, or the access token of a session")]
+    InvitationNeedsLogin,
+    /// Somebody is logged in, and somebody else was invited.
+    #[error("the invitation is for another address than yours")]
+    InvitationOfAnother,
     /// The caller's tenant is not in use.
     #[error("the tenant is {state}")]
     TenantInactive {
@@ -136,6 +146,14 @@ pub enum ApiError {
     JobState {
         /// The job's status.
         status: JobStatus,
+        /// What was asked for, as a participle.
+        action: &'static str,
+    },
+    /// The tenant is in a state from which this step does not lead.
+    #[error("the tenant is {}, so it cannot be {action}", .status.as_str())]
+    TenantState {
+        /// The tenant's state.
+        status: TenantStatus,
         /// What was asked for, as a participle.
         action: &'static str,
     },
@@ -220,6 +238,17 @@ impl ApiError {
             Self::ScopeInsufficient(_) => {
                 (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
             }
+            Self::InvitationGone => (StatusCode::GONE, "invitation.gone", "Gone"),
+            Self::InvitationNeedsLogin => (
+                StatusCode::UNAUTHORIZED,
+                "invitation.needs_login",
+                "Not authenticated",
+            ),
+            Self::InvitationOfAnother => (
+                StatusCode::FORBIDDEN,
+                "invitation.of_another",
+                "Not allowed",
+            ),
             Self::TenantInactive { code, .. } => (StatusCode::FORBIDDEN, code, "Tenant not in use"),
             Self::TenantRequired => (StatusCode::FORBIDDEN, "tenant.required", "Tenant needed"),
             Self::RoleInsufficient(_) => {
@@ -280,6 +309,11 @@ impl ApiError {
                 "job.state",
                 "Not possible in this state",
             ),
+            Self::TenantState { .. } => (
+                StatusCode::CONFLICT,
+                "tenant.state",
+                "Not possible in this state",
+            ),
             Self::Precondition => (
                 StatusCode::PRECONDITION_FAILED,
                 "precondition.failed",
@@ -330,6 +364,9 @@ impl ApiError {
             | Self::MustChangePassword
             | Self::SessionRequired
             | Self::ScopeInsufficient(_)
+            | Self::InvitationGone
+            | Self::InvitationNeedsLogin
+            | Self::InvitationOfAnother
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -348,6 +385,7 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
             | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
@@ -388,6 +426,9 @@ impl ApiError {
             | Self::MustChangePassword
             | Self::SessionRequired
             | Self::ScopeInsufficient(_)
+            | Self::InvitationGone
+            | Self::InvitationNeedsLogin
+            | Self::InvitationOfAnother
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -402,6 +443,7 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
             | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
@@ -418,6 +460,21 @@ impl ApiError {
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<QuotaError> for ApiError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Full(QuotaFull { quota, limit, used }) => Self::QuotaExceeded {
+                name: quota.name(),
+                limit,
+                used,
+            },
+            QuotaError::NoTenant => Self::NotFound,
+            QuotaError::NotTaken => Self::Defect(error.to_string()),
+            QuotaError::Database(error) => error.into(),
+        }
     }
 }
 
@@ -462,6 +519,10 @@ impl IntoResponse for ApiError {
             Self::TooManyAttempts { retry_after } => Some(HeaderValue::from(retry_after.as_secs())),
             _ => None,
         };
+        let tenant_status = match self {
+            Self::TenantState { status, .. } => Some(status),
+            _ => None,
+        };
         let problem = Problem {
             code: code.into(),
             title,
@@ -469,6 +530,7 @@ impl IntoResponse for ApiError {
             errors: self.errors(),
             quota,
             job_status,
+            tenant_status,
         };
         let mut response = status.into_response();
         if let Some((name, value)) = extra_header(status) {
@@ -499,6 +561,7 @@ mod tests {
                 errors: Vec::new(),
                 quota: None,
                 job_status: None,
+                tenant_status: None,
             });
         (response.status(), problem, response)
     }

@@ -11,6 +11,7 @@ mod error;
 mod extract;
 mod floor;
 mod look_up;
+mod merge_patch;
 mod middleware;
 mod news;
 mod openapi;

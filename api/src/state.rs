@@ -1,6 +1,6 @@
 //! What every handler can reach.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use unity_shared::{
     clock::Clock,
@@ -28,6 +28,8 @@ pub struct ApiOptions {
     /// Signs page tokens, makes the tokens in mails, and encrypts the keys that sign access tokens; the
     /// same for every process.
     pub secret_key: Secret,
+    /// How long a deleted tenant can be restored.
+    pub tenant_grace: Duration,
 }
 
 /// The API's connections and settings. Clones share them.
@@ -51,6 +53,7 @@ struct Inner {
     group_commit: GroupCommit,
     job_reads: JobReads,
     probe_jobs: bool,
+    tenant_grace: Duration,
 }
 
 impl ApiState {
@@ -82,6 +85,7 @@ impl ApiState {
             page_tokens,
             mail_tokens: MailTokens::new(&options.secret_key),
             probe_jobs,
+            tenant_grace: options.tenant_grace,
         }))
     }
 
@@ -145,6 +149,11 @@ impl ApiState {
     /// The event streams that are open.
     pub(crate) fn streams(&self) -> &Streams {
         &self.0.streams
+    }
+
+    /// How long a deleted tenant can be restored.
+    pub(crate) fn tenant_grace(&self) -> Duration {
+        self.0.tenant_grace
     }
 
     /// The kinds that exist on this server.

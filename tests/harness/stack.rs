@@ -28,6 +28,8 @@ pub struct StackOptions {
     pub scheduler: bool,
     pub lease: Duration,
     pub clock: Clock,
+    /// How long a deleted tenant can be restored.
+    pub tenant_grace: Duration,
     /// Other URLs than the servers' own, for tests that take them away.
     pub database_at: Option<std::net::SocketAddr>,
     pub redis_at: Option<std::net::SocketAddr>,
@@ -43,6 +45,7 @@ impl Default for StackOptions {
             scheduler: true,
             lease: Duration::from_secs(6),
             clock: Clock::system(),
+            tenant_grace: Duration::from_hours(30 * 24),
             database_at: None,
             redis_at: None,
             smtp_url: None,
@@ -96,6 +99,7 @@ impl Stack {
         let api_options = ApiOptions {
             probe_jobs: true,
             secret_key: Secret::new(SECRET_KEY),
+            tenant_grace: options.tenant_grace,
         };
         let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,6 +4,7 @@ mod idempotency;
 mod if_match;
 mod json;
 mod no_body;
+mod optional_json;
 mod path;
 mod query;
 
@@ -11,5 +12,6 @@ pub use idempotency::{Idempotency, IdempotentRequest};
 pub use if_match::{IfMatch, etag};
 pub use json::JsonBody;
 pub use no_body::NoBody;
+pub use optional_json::OptionalJson;
 pub use path::{PathId, PathIds, PoolName};
 pub use query::{NoParameters, QueryParameters};

@@ -116,17 +116,17 @@ fn key_of(record: &DevRecord, whose: Whose) -> String {
 impl Api {
     /// The answer to a GET.
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value> {
-        self.call(Method::GET, path, query, None, None).await
+        self.call(Method::GET, path, query, None, &[]).await
     }
 
     /// The answer to a request with a body.
     pub(super) async fn send(&self, method: Method, path: &[&str], body: &Value) -> Result<Value> {
-        self.call(method, path, &[], Some(body), None).await
+        self.call(method, path, &[], Some(body), &[]).await
     }
 
     /// The answer to a request that says all it has to say by its address.
     pub(super) async fn call_without_body(&self, method: Method, path: &[&str]) -> Result<Value> {
-        self.call(method, path, &[], None, None).await
+        self.call(method, path, &[], None, &[]).await
     }
 
     /// The answer to a POST that has its effect once, however often it is repeated with this key.
@@ -136,8 +136,21 @@ impl Api {
         body: &Value,
         idempotency_key: Option<&str>,
     ) -> Result<Value> {
-        self.call(Method::POST, path, &[], Some(body), idempotency_key)
+        let header = idempotency_key.map(|key| ("idempotency-key", key));
+        self.call(Method::POST, path, &[], Some(body), header.as_slice())
             .await
+    }
+
+    /// The answer to a change of one version of an object; of any version where no `ETag` is named.
+    pub(super) async fn send_if_match(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+        etag: Option<&str>,
+    ) -> Result<Value> {
+        let header = etag.map(|etag| ("if-match", etag));
+        self.call(method, path, &[], body, header.as_slice()).await
     }
 
     /// Prints the answer itself with `--json`, else what `table` makes of it.
@@ -155,7 +168,7 @@ impl Api {
         path: &[&str],
         query: &[(&str, String)],
         body: Option<&Value>,
-        idempotency_key: Option<&str>,
+        headers: &[(&str, &str)],
     ) -> Result<Value> {
         let mut request = self
             .client
@@ -166,8 +179,8 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        if let Some(key) = idempotency_key {
-            request = request.header("idempotency-key", key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let answer = request
             .send()

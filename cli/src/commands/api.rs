@@ -27,6 +27,7 @@ pub(super) async fn run(settings: Settings) -> Result<()> {
     let options = ApiOptions {
         probe_jobs: settings.probe_jobs,
         secret_key,
+        tenant_grace: settings.tenant_grace(),
     };
     let router = router(ApiState::new(database, gate, clock, &options));
     let drain = Duration::from_secs(settings.drain_seconds);

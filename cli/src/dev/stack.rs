@@ -220,6 +220,7 @@ fn spawn_api(
     let options = ApiOptions {
         probe_jobs: settings.probe_jobs,
         secret_key,
+        tenant_grace: settings.tenant_grace(),
     };
     let Connections {
         database,

@@ -3,6 +3,7 @@
 //! A tick takes no input: it looks at the rows and at the gate, does what is due, and may be run
 //! again at once, late, or twice.
 
+mod announce_changed_limits;
 mod announce_limits;
 mod announce_switches;
 mod drop_stale_jobs;
@@ -12,6 +13,7 @@ mod expire_sessions;
 mod fire_schedules;
 mod keep_gate_open;
 mod offer_forgotten_jobs;
+mod purge_deleted_tenants;
 mod queue_due_jobs;
 mod rescue_expired_leases;
 mod trim_events;
@@ -96,6 +98,9 @@ pub(crate) fn ticks() -> Vec<Tick> {
         tick("announce_switches", 2 * SECOND, |c| {
             Box::pin(announce_switches::tick(c))
         }),
+        tick("announce_changed_limits", SECOND, |c| {
+            Box::pin(announce_changed_limits::tick(c))
+        }),
         tick("announce_limits", 10 * SECOND, |c| {
             Box::pin(announce_limits::tick(c))
         }),
@@ -111,6 +116,9 @@ pub(crate) fn ticks() -> Vec<Tick> {
         }),
         tick("fire_schedules", SECOND, |c| {
             Box::pin(fire_schedules::tick(c))
+        }),
+        tick("purge_deleted_tenants", 30 * SECOND, |c| {
+            Box::pin(purge_deleted_tenants::tick(c))
         }),
         tick("expire_idempotency_keys", 600 * SECOND, |c| {
             Box::pin(expire_idempotency_keys::tick(c))

@@ -76,6 +76,8 @@ pub struct Settings {
     /// How long a stopping process may take to finish what it has begun, in seconds, before it hands
     /// the rest back.
     pub drain_seconds: u64,
+    /// How long a deleted tenant can be restored before it is purged, in seconds, from 1 to ten years.
+    pub tenant_grace_seconds: u64,
     /// Whether jobs of kind `probe` may be started.
     #[serde(deserialize_with = "bool_or_digit")]
     pub probe_jobs: bool,
@@ -144,6 +146,7 @@ impl Default for Settings {
             concurrency: 10,
             lease_seconds: 6,
             drain_seconds: 25,
+            tenant_grace_seconds: 30 * 24 * 3600,
             probe_jobs: false,
             log_format: LogFormat::Text,
             log: "info,sqlx=warn,apalis_core=warn,apalis_redis=warn".to_owned(),
@@ -191,6 +194,9 @@ impl Settings {
         if !(2..=3600).contains(&self.lease_seconds) {
             return refuse("lease_seconds", "must be between 2 and 3600");
         }
+        if !(1..=315_360_000).contains(&self.tenant_grace_seconds) {
+            return refuse("tenant_grace_seconds", "must be between 1 and 315360000");
+        }
         if self
             .secret_key
             .as_ref()
@@ -222,6 +228,12 @@ impl Settings {
     #[must_use]
     pub const fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_seconds)
+    }
+
+    /// The grace period of a deleted tenant as a duration.
+    #[must_use]
+    pub const fn tenant_grace(&self) -> Duration {
+        Duration::from_secs(self.tenant_grace_seconds)
     }
 
     /// A setting that this process cannot do without.

@@ -28,6 +28,9 @@ pub struct Operator;
 /// Lets people in: identities, which belong to no tenant, and the memberships that they come to.
 #[derive(Debug)]
 pub struct Registrar;
+/// Takes away the rows of tenants that are being purged, and of no others.
+#[derive(Debug)]
+pub struct Purger;
 
 impl Duty for Authenticator {
     const ROLE: &'static str = "unity_authenticator";
@@ -43,6 +46,9 @@ impl Duty for Operator {
 }
 impl Duty for Registrar {
     const ROLE: &'static str = "unity_registrar";
+}
+impl Duty for Purger {
+    const ROLE: &'static str = "unity_purger";
 }
 
 /// A session in the role of duty `D`. Dropping one that began a transaction undoes it.

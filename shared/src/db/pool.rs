@@ -8,8 +8,8 @@ use sqlx::{
 };
 
 use super::{
-    Authenticator, DbError, Duty, EachTenantTx, Engine, Issuer, Operator, PlatformTx, Registrar,
-    TenantTx,
+    Authenticator, DbError, Duty, EachTenantTx, Engine, Issuer, Operator, PlatformTx, Purger,
+    Registrar, TenantTx,
 };
 use crate::{clock::Clock, ids::TenantId};
 
@@ -50,6 +50,7 @@ pub struct Database {
     engine: PgPool,
     issuer: PgPool,
     operator: PgPool,
+    purger: PgPool,
     registrar: PgPool,
 }
 
@@ -80,6 +81,7 @@ impl Database {
             engine: open(platform.clone(), Some(Engine::ROLE), settings),
             issuer: open(platform.clone(), Some(Issuer::ROLE), settings),
             operator: open(platform.clone(), Some(Operator::ROLE), settings),
+            purger: open(platform.clone(), Some(Purger::ROLE), settings),
             registrar: open(platform, Some(Registrar::ROLE), settings),
         };
         for pool in [&database.app, &database.engine] {
@@ -143,6 +145,15 @@ impl Database {
         }
     }
 
+    /// Takes a tenant's data away.
+    #[must_use]
+    pub const fn purger(&self) -> PlatformPool<'_, Purger> {
+        PlatformPool {
+            pool: &self.purger,
+            duty: PhantomData,
+        }
+    }
+
     /// Asks the database for an answer.
     pub async fn ping(&self) -> Result<(), DbError> {
         sqlx::query("SELECT 1").execute(&self.engine).await?;
@@ -176,6 +187,7 @@ impl Database {
             self.engine.close(),
             self.issuer.close(),
             self.operator.close(),
+            self.purger.close(),
             self.registrar.close()
         );
     }

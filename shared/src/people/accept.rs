@@ -11,7 +11,7 @@ use super::MailToken;
 use crate::{
     db::{DbError, PlatformTx, Registrar},
     ids::{InvitationId, TenantId, UserId},
-    tenancy::Role,
+    tenancy::{Quota, QuotaError, Role, release_quota_as_registrar},
 };
 
 /// An invitation that can be accepted, and who it is for.
@@ -86,14 +86,15 @@ pub async fn find_open_invitation(
 
 /// Uses the invitation up and makes the person a member. `None` = somebody was first, or it was taken
 /// back meanwhile. Somebody new whose address has become known meanwhile violates `users_email_key`.
-/// Whoever is a member already keeps their role.
+/// The invitation's place becomes the member's; whoever is a member already keeps their role, and the
+/// place is given back.
 pub async fn admit(
     tx: &mut PlatformTx<Registrar>,
     invitation: &OpenInvitation,
     token: &MailToken,
     entry: &Entry,
     now: DateTime<Utc>,
-) -> Result<Option<Admitted>, DbError> {
+) -> Result<Option<Admitted>, QuotaError> {
     if !take_invitation(tx, invitation, token, now).await? {
         return Ok(None);
     }
@@ -104,7 +105,9 @@ pub async fn admit(
         }
         Entry::Known(user) => *user,
     };
-    insert_membership(tx, invitation, user_id, now).await?;
+    if !insert_membership(tx, invitation, user_id, now).await? {
+        release_quota_as_registrar(tx, &invitation.tenant_id, Quota::Users, 1).await?;
+    }
     Ok(Some(Admitted {
         tenant_id: invitation.tenant_id.clone(),
         user_id,
@@ -152,13 +155,14 @@ async fn insert_person(
     Ok(())
 }
 
+/// Answers whether they were none before.
 async fn insert_membership(
     tx: &mut PlatformTx<Registrar>,
     invitation: &OpenInvitation,
     user: UserId,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    sqlx::query!(
+) -> Result<bool, DbError> {
+    let done = sqlx::query!(
         "INSERT INTO memberships (tenant_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (tenant_id, user_id) DO NOTHING",
         invitation.tenant_id.as_str(),
@@ -168,5 +172,5 @@ async fn insert_membership(
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }

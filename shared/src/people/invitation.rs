@@ -11,7 +11,7 @@ use super::{EmailAddress, MailToken};
 use crate::{
     db::{DbError, TenantTx},
     ids::{InvitationId, TenantId, UserId},
-    tenancy::Role,
+    tenancy::{Quota, QuotaError, Role, release_quota, reserve_quota},
 };
 
 /// How long an invitation can be accepted.
@@ -97,15 +97,17 @@ pub struct NewInvitation {
     pub invited_by: Option<UserId>,
 }
 
-/// Writes an invitation of the transaction's tenant. A second one for an address that has one pending
-/// violates `invitations_pending_key`.
+/// Writes an invitation of the transaction's tenant. It takes the place of the member to be; a second
+/// one for an address that has one pending violates `invitations_pending_key`.
 pub async fn insert_invitation(
     tx: &mut TenantTx,
     invitation: &NewInvitation,
     token: &MailToken,
     now: DateTime<Utc>,
-) -> Result<Invitation, DbError> {
-    expire_invitations(tx, now).await?;
+) -> Result<Invitation, QuotaError> {
+    let expired = expire_invitations(tx, now).await?;
+    release_quota(tx, Quota::Users, expired).await?;
+    reserve_quota(tx, Quota::Users, 1).await?;
     let tenant = tx.tenant().clone();
     let NewInvitation {
         id,
@@ -126,7 +128,8 @@ pub async fn insert_invitation(
         now + INVITATION_LASTS,
     )
     .execute(tx.connection())
-    .await?;
+    .await
+    .map_err(DbError::from)?;
     let written =
         select_invitations(tx.connection(), &tenant, Some(*id), None, None, now, 1).await?;
     written
@@ -136,10 +139,10 @@ pub async fn insert_invitation(
 }
 
 /// Lets the row say of an invitation whose time is over that it has ended, so that the address can be
-/// invited again.
-async fn expire_invitations(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<(), DbError> {
+/// invited again. Answers how many there were: each held a place.
+async fn expire_invitations(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<u32, DbError> {
     let tenant = tx.tenant().clone();
-    sqlx::query!(
+    let done = sqlx::query!(
         "UPDATE invitations SET state = 'expired', ended_at = expires_at
          WHERE tenant_id = $1 AND state = 'pending' AND expires_at <= $2",
         tenant.as_str(),
@@ -147,7 +150,7 @@ async fn expire_invitations(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<(),
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(u32::try_from(done.rows_affected()).unwrap_or(u32::MAX))
 }
 
 /// An invitation of the transaction's tenant.
@@ -212,7 +215,7 @@ pub async fn revoke_invitation(
     tx: &mut TenantTx,
     id: InvitationId,
     now: DateTime<Utc>,
-) -> Result<bool, DbError> {
+) -> Result<bool, QuotaError> {
     let tenant = tx.tenant().clone();
     let done = sqlx::query!(
         "UPDATE invitations SET state = 'revoked', ended_at = $3
@@ -222,8 +225,13 @@ pub async fn revoke_invitation(
         now,
     )
     .execute(tx.connection())
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .await
+    .map_err(DbError::from)?;
+    let revoked = done.rows_affected() == 1;
+    if revoked {
+        release_quota(tx, Quota::Users, 1).await?;
+    }
+    Ok(revoked)
 }
 
 /// Lets a pending invitation of the transaction's tenant begin anew under the token of `issue`, which

@@ -13,7 +13,7 @@ use super::{EmailAddress, Person};
 use crate::{
     db::{DbError, PlatformTx, Registrar, TenantTx},
     ids::{TenantId, UserId},
-    tenancy::Role,
+    tenancy::{Quota, QuotaError, Role, release_quota},
 };
 
 /// A member, with what others may know of the person.
@@ -156,12 +156,13 @@ pub async fn change_role(
     Ok(Change::Done)
 }
 
-/// Ends a membership of the transaction's tenant, if its version is one that the caller means.
+/// Ends a membership of the transaction's tenant, if its version is one that the caller means,
+/// and gives the place back.
 pub async fn remove_member(
     tx: &mut TenantTx,
     user: UserId,
     means: impl Fn(i64) -> bool + Send,
-) -> Result<Change, DbError> {
+) -> Result<Change, QuotaError> {
     if let Some(refusal) = refuse(tx, user, false, means).await? {
         return Ok(refusal);
     }
@@ -172,7 +173,9 @@ pub async fn remove_member(
         user.as_uuid(),
     )
     .execute(tx.connection())
-    .await?;
+    .await
+    .map_err(DbError::from)?;
+    release_quota(tx, Quota::Users, 1).await?;
     Ok(Change::Done)
 }
 

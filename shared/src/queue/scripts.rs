@@ -41,6 +41,7 @@ scripts!(
     extend,
     open,
     forget,
+    forget_tenant,
     set_limits,
     set_switches,
     why,

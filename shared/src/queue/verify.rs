@@ -27,8 +27,8 @@ pub struct Drift {
     pub stale: BTreeSet<JobId>,
     /// Jobs that run under a live lease and have no live slot: no limit counts them.
     pub uncounted: BTreeSet<JobId>,
-    /// Tenants that run more jobs than they may, in all or of a kind. One whose limit was lowered is
-    /// among them until enough of its jobs have ended.
+    /// Tenants that run more jobs than they may, in all or of a kind. One whose limit was lowered, or
+    /// that was suspended, is among them until enough of its jobs have ended.
     pub over_limit: BTreeSet<TenantId>,
 }
 

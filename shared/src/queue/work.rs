@@ -70,7 +70,7 @@ impl Gate {
         let admitted: Vec<(TenantId, JobId)> = tenants
             .iter()
             .zip(ids)
-            .filter_map(|(tenant, id)| Some((TenantId::parse(tenant).ok()?, *id)))
+            .filter_map(|(tenant, id)| Some((TenantId::recall(tenant).ok()?, *id)))
             .collect();
         let passed_on = tenants.iter().filter(|tenant| *tenant == "-").count();
         let refused = ids.len() - admitted.len() - passed_on;

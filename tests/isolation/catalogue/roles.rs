@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-const GROUPS: [&str; 4] = [
+const GROUPS: [&str; 5] = [
     "unity_app",
     "unity_authenticator",
     "unity_engine",
     "unity_operator",
+    "unity_purger",
 ];
 
 #[derive(sqlx::FromRow)]
@@ -110,6 +111,7 @@ async fn faults_of_memberships(
         (platform, "unity_authenticator"),
         (platform, "unity_engine"),
         (platform, "unity_operator"),
+        (platform, "unity_purger"),
     ]);
     let mut faults = Vec::new();
     for (member, group, inherits) in &found {

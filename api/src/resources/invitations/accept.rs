@@ -12,20 +12,20 @@ use axum::{
 };
 use serde::Deserialize;
 use unity_shared::{
-    db::DbError,
     ids::UserId,
     people::{
         Admitted, Entry, MailToken, NewPerson, OpenInvitation, admit, find_open_invitation,
     },
     sessions::{AttemptKey, find_account_of, forget_attempts},
-    tenancy::is_good_password,
+    tenancy::{QuotaError, is_good_password},
 };
 
 use crate::{
-    auth::{Actor, authenticate, count_login},
+    auth::{Actor, authenticate},
     error::ApiError,
     extract::{JsonBody, NoParameters},
     problem::ProblemBody,
+    resources::auth::count,
     serve::PeerAddress,
     state::ApiState,
     violations::Violations,
@@ -132,7 +132,7 @@ async fn prove(
     counters: &[AttemptKey],
 ) -> Result<(), ApiError> {
     let password = password.ok_or(ApiError::InvitationNeedsLogin)?;
-    count_login(state, counters).await?;
+    count(state, counters).await?;
     let mut tx = state.database().issuer().statement().await?;
     let account = find_account_of(&mut tx, person).await?;
     drop(tx);
@@ -173,10 +173,11 @@ async fn sign_up(
 }
 
 /// Somebody of this address has come in elsewhere meanwhile; the same request finds them known.
-fn after_refusal(error: DbError) -> ApiError {
-    if error.constraint() == Some(ACCOUNT_CONSTRAINT) {
-        ApiError::Busy
-    } else {
-        error.into()
+fn after_refusal(error: QuotaError) -> ApiError {
+    match error {
+        QuotaError::Database(inner) if inner.constraint() == Some(ACCOUNT_CONSTRAINT) => {
+            ApiError::Busy
+        }
+        error => error.into(),
     }
 }

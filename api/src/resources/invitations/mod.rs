@@ -1,5 +1,6 @@
 //! Invitations to a tenant, and how one is accepted.
 
+mod accept;
 mod get;
 mod list;
 mod mailing;
@@ -24,6 +25,7 @@ pub fn register(routes: Routes) -> Routes {
         .route(manages, routes!(get::get_invitation))
         .route(manages, routes!(resend::resend_invitation))
         .route(manages, routes!(revoke::revoke_invitation))
+        .route(Access::Public, routes!(accept::accept_invitation))
 }
 
 /// Where an invitation is found.

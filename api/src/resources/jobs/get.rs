@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json, extract::State, http::HeaderMap};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use unity_shared::{
     ids::{JobId, TenantId},
     jobs::Job,
@@ -15,7 +15,7 @@ use super::{
     view::JobView,
 };
 use crate::{
-    auth::Caller,
+    auth::{Caller, Credentials},
     error::ApiError,
     extract::{PathId, QueryParameters},
     news::Subject,
@@ -27,6 +27,9 @@ use crate::{
 const LONGEST_WAIT_SECONDS: u64 = 30;
 /// A message that there is news can be lost; then the job is seen this much later.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is asked whether the caller would still be let in. With a second for which an answer
+/// may be remembered, a poll outlives its key, or its tenant's suspension, by less than two.
+const CHECK: Duration = Duration::from_millis(500);
 
 /// How to answer.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -53,6 +56,7 @@ pub struct WaitQuery {
 pub async fn get_job(
     State(state): State<ApiState>,
     caller: Caller,
+    headers: HeaderMap,
     closing: Option<Extension<Closing>>,
     PathId(id): PathId<JobId>,
     QueryParameters(query): QueryParameters<WaitQuery>,
@@ -68,7 +72,11 @@ pub async fn get_job(
         read_job(&state, &tenant, id).await?
     } else {
         let over = wait_is_over(Duration::from_secs(wait), closing.map(|Extension(c)| c));
-        wait_for_end(&state, &tenant, id, over).await?
+        let credentials = Credentials::of(&headers, &caller);
+        tokio::select! {
+            job = wait_for_end(&state, &tenant, id, over) => job?,
+            refusal = refusal(&state, &credentials) => return Err(refusal),
+        }
     };
     Ok(Json(job.into()))
 }
@@ -84,6 +92,17 @@ async fn wait_is_over(wait: Duration, closing: Option<Closing>) {
             }
         }
         None => sleep_until(end).await,
+    }
+}
+
+/// Returns when the caller would not be let in any more. A database that is away is no refusal.
+async fn refusal(state: &ApiState, credentials: &Credentials) -> ApiError {
+    loop {
+        sleep(CHECK).await;
+        match credentials.check(state).await {
+            Ok(()) | Err(ApiError::Database(_)) => {}
+            Err(refusal) => return refusal,
+        }
     }
 }
 

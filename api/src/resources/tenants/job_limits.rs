@@ -115,11 +115,11 @@ pub async fn put_job_limits(
 ) -> Result<Json<JobLimitsView>, ApiError> {
     let own = order.accept(&state)?;
     let mut tx = state.database().operator().statement().await?;
-    let limits = update_job_limits(&mut tx, &id, &own, state.clock().now())
+    let (limits, status) = update_job_limits(&mut tx, &id, &own, state.clock().now())
         .await?
         .ok_or(ApiError::NotFound)?;
     drop(tx);
-    announce_limits(state.gate(), &id, limits.clone()).await;
+    announce_limits(state.gate(), &id, limits.clone().for_gate(status)).await;
     state.waiting_caps().forget(&id);
     Ok(Json(view(&state, id, limits).await))
 }

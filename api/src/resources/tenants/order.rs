@@ -97,7 +97,7 @@ impl TenantOrder {
 
 /// Unknown names and values that are no whole numbers are malformed; whole numbers outside of the
 /// range are not acceptable. The two differ in status, so the type alone cannot read them.
-fn read_quota(stated: &Map<String, Value>) -> Result<QuotaOverrides, ApiError> {
+pub fn read_quota(stated: &Map<String, Value>) -> Result<QuotaOverrides, ApiError> {
     let mut violations = Violations::default();
     for (key, value) in stated {
         let pointer = format!("/resource_quota/{}", escape_segment(key));

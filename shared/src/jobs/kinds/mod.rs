@@ -1,9 +1,11 @@
 //! The registry of kinds: one file and one line for each.
 
+mod hard_delete_tenant;
 mod probe;
 mod provision_namespace;
 mod send_notification;
 
+pub use hard_delete_tenant::HardDeleteTenant;
 pub use probe::Probe;
 pub use provision_namespace::ProvisionNamespace;
 pub use send_notification::SendNotification;
@@ -14,6 +16,7 @@ use super::{KindSpec, kind::JobKind};
 pub static KINDS: &[KindSpec] = &[
     KindSpec::of::<ProvisionNamespace>(),
     KindSpec::of::<SendNotification>(),
+    KindSpec::of::<HardDeleteTenant>(),
     KindSpec::of::<Probe>(),
 ];
 
