@@ -65,6 +65,13 @@ pub enum ApiError {
     /// The address that was invited has an account, and nobody proved to be its owner.
     #[error("the address has an account: send its password, or the access token of a session")]
     InvitationNeedsLogin,
+    /// The sign-in was not begun by this browser, is over, or the provider's word was not good: one
+    /// answer for all of them.
+    #[error("the sign-in failed: begin again")]
+    SignInFailed,
+    /// The tenant's identity provider does not answer as one.
+    #[error("the identity provider does not answer as one; try again, or ask the tenant's administrator")]
+    ProviderUnavailable,
     /// Somebody is logged in, and somebody else was invited.
     #[error("the invitation is for another address than yours")]
     InvitationOfAnother,
@@ -238,6 +245,12 @@ impl ApiError {
             Self::ScopeInsufficient(_) => {
                 (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
             }
+            Self::SignInFailed => (StatusCode::UNAUTHORIZED, "sign_in.failed", "Not logged in"),
+            Self::ProviderUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "identity_provider.unavailable",
+                "Provider unavailable",
+            ),
             Self::InvitationGone => (StatusCode::GONE, "invitation.gone", "Gone"),
             Self::InvitationNeedsLogin => (
                 StatusCode::UNAUTHORIZED,
@@ -364,6 +377,8 @@ impl ApiError {
             | Self::MustChangePassword
             | Self::SessionRequired
             | Self::ScopeInsufficient(_)
+            | Self::SignInFailed
+            | Self::ProviderUnavailable
             | Self::InvitationGone
             | Self::InvitationNeedsLogin
             | Self::InvitationOfAnother
@@ -426,6 +441,8 @@ impl ApiError {
             | Self::MustChangePassword
             | Self::SessionRequired
             | Self::ScopeInsufficient(_)
+            | Self::SignInFailed
+            | Self::ProviderUnavailable
             | Self::InvitationGone
             | Self::InvitationNeedsLogin
             | Self::InvitationOfAnother

@@ -4,6 +4,7 @@ mod accept;
 mod admins;
 mod commands;
 mod mails;
+mod sign_in;
 
 use serde_json::{Value, json};
 use unity_shared::ids::UserId;

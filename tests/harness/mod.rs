@@ -2,6 +2,7 @@
 
 mod client;
 mod cluster;
+mod identity_provider;
 mod mailbox;
 mod proxy;
 mod servers;
@@ -10,6 +11,7 @@ mod stream;
 
 pub use client::{Answer, Caller};
 pub use cluster::Cluster;
+pub use identity_provider::{CLIENT_ID, CLIENT_SECRET, IdentityProvider, Lies};
 pub use mailbox::{Mail, Mailbox};
 pub use proxy::Proxy;
 pub use servers::servers;

@@ -13,6 +13,7 @@ use unity_shared::{
     config::Secret,
     db::{Database, DatabaseUrls, PoolSettings},
     ids::WorkerId,
+    people::MailTokens,
     queue::{Gate, GateSettings, ShardId},
     tenancy::{ApiKey, Role, insert_api_key},
 };
@@ -33,6 +34,8 @@ pub struct StackOptions {
     /// Other URLs than the servers' own, for tests that take them away.
     pub database_at: Option<std::net::SocketAddr>,
     pub redis_at: Option<std::net::SocketAddr>,
+    /// The API's address in links; without one where it listens.
+    pub public_url: Option<String>,
     /// The mail server; without one mails are written into a folder that nobody looks into.
     pub smtp_url: Option<String>,
 }
@@ -48,6 +51,7 @@ impl Default for StackOptions {
             tenant_grace: Duration::from_hours(30 * 24),
             database_at: None,
             redis_at: None,
+            public_url: None,
             smtp_url: None,
         }
     }
@@ -96,14 +100,16 @@ impl Stack {
         let gate = connect_gate(&name, &options).await;
         let mut running = JoinSet::new();
         let (api, parts) = (CancellationToken::new(), CancellationToken::new());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_url = format!("http://{}", listener.local_addr().unwrap());
         let api_options = ApiOptions {
             probe_jobs: true,
             secret_key: Secret::new(SECRET_KEY),
             tenant_grace: options.tenant_grace,
+            public_url: Some(options.public_url.clone().unwrap_or_else(|| api_url.clone())),
+            loopback_providers: true,
         };
         let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let api_url = format!("http://{}", listener.local_addr().unwrap());
         let token = api.clone();
         running.spawn(async move {
             serve(listener, router(state), token, Duration::from_secs(1))
@@ -182,6 +188,11 @@ impl Stack {
         self.running
             .spawn(async move { worker.run(shutdown).await.unwrap() });
         id
+    }
+
+    /// Makes the tokens that are in this stack's mails.
+    pub fn mail_tokens(&self) -> MailTokens {
+        MailTokens::new(&Secret::new(SECRET_KEY))
     }
 
     fn mailer(&self) -> Mailer {

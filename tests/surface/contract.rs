@@ -426,6 +426,7 @@ async fn every_operations_answer_is_what_its_schema_says() {
     conforms("list_job_kinds", &caller.get("/api/v1/job-kinds").await);
     show_control_of_jobs(&stack, &caller, &mut conforms).await;
     show_operations(&stack, &mut conforms).await;
+    show_people(&stack, &caller, &mut conforms).await;
     let all: BTreeSet<String> = operations(&stack)
         .await
         .into_iter()
@@ -503,4 +504,54 @@ async fn show_operations(stack: &Stack, conforms: &mut impl FnMut(&str, &Answer)
     let reset = json!({ "concurrency": null });
     let pool = admin.patch("/api/v1/worker-pools/default", &reset).await;
     conforms("change_worker_pool", &pool.expect(200));
+}
+
+async fn show_people(
+    stack: &Stack,
+    caller: &Caller,
+    conforms: &mut impl FnMut(&str, &Answer),
+) {
+    let members = "/api/v1/tenants/schema/members";
+    let list = caller.get(members).await.expect(200);
+    conforms("list_members", &list);
+    let admin = list.json["items"][0]["user_id"].as_str().unwrap().to_owned();
+    let admin = format!("{members}/{admin}");
+    conforms("get_member", &caller.get(&admin).await.expect(200));
+    let role = json!({ "role": "admin" });
+    conforms("change_member", &caller.patch(&admin, &role).await.expect(200));
+    let last = caller.delete(&admin).await.problem(409, "member.last_admin");
+    conforms("remove_member", &last);
+    let order = json!({ "email": "new@schema.example", "role": "viewer" });
+    let invited = caller.post(members, &order).await.expect(201);
+    conforms("invite_member", &invited);
+    conforms("invite_member", &caller.post(members, &order).await);
+    stack.ended(caller, &invited.text_of("job_id")).await;
+    let invitations = "/api/v1/tenants/schema/invitations";
+    conforms("list_invitations", &caller.get(invitations).await.expect(200));
+    let path = invited.header("location").to_owned();
+    conforms("get_invitation", &caller.get(&path).await.expect(200));
+    let resend = format!("{path}/resend");
+    conforms("resend_invitation", &caller.post(&resend, &json!({})).await);
+    sqlx::query("UPDATE invitations SET mailed_at = NULL")
+        .execute(&mut stack.owner().await)
+        .await
+        .unwrap();
+    let again = caller.post(&resend, &json!({})).await.expect(202);
+    conforms("resend_invitation", &again);
+    stack.ended(caller, &again.text_of("id")).await;
+    let nobody = caller.without_key();
+    for (token, status) in [("um_x".to_owned(), 410), (token_of(stack, &invited).await, 200)] {
+        let order = json!({ "token": token, "name": "New", "password": "a long enough password" });
+        let answer = nobody.post("/api/v1/invitations/accept", &order).await;
+        conforms("accept_invitation", &answer.expect(status));
+    }
+    conforms("revoke_invitation", &caller.delete(&path).await);
+}
+
+/// The token of an invitation's second mail, made as the worker makes it.
+async fn token_of(stack: &Stack, invited: &Answer) -> String {
+    let tokens = stack.mail_tokens();
+    let tenant = invited.text_of("tenant_id").parse().unwrap();
+    let id = invited.text_of("id").parse().unwrap();
+    tokens.of_invitation(&tenant, id, 2).reveal().to_owned()
 }

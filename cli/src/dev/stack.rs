@@ -221,6 +221,8 @@ fn spawn_api(
         probe_jobs: settings.probe_jobs,
         secret_key,
         tenant_grace: settings.tenant_grace(),
+        public_url: settings.public_url.clone(),
+        loopback_providers: settings.loopback_providers,
     };
     let Connections {
         database,

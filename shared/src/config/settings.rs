@@ -45,6 +45,10 @@ pub struct Settings {
     pub secret_key: Option<Secret>,
     /// The API's address as its users write it, for links in mails. Absent: mails have the code alone.
     pub public_url: Option<String>,
+    /// Whether identity providers may be on this very machine, and without TLS. For development and
+    /// tests: with it, a tenant can have the API call what listens here.
+    #[serde(deserialize_with = "bool_or_digit")]
+    pub loopback_providers: bool,
     /// The mail server: `smtps://user:password@host`, or `smtp://user:password@host:587?tls=required`.
     pub smtp_url: Option<Secret>,
     /// A folder that mails are written into, one file each, instead of being sent.
@@ -133,6 +137,7 @@ impl Default for Settings {
             redis_prefix: "unity".to_owned(),
             secret_key: None,
             public_url: None,
+            loopback_providers: false,
             smtp_url: None,
             mail_folder: None,
             mail_from: None,

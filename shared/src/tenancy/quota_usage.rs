@@ -75,6 +75,16 @@ pub async fn release_quota_as_operator(
     give_back(tx.connection(), tenant, quota, places).await
 }
 
+/// The same for somebody who comes in.
+pub async fn reserve_quota_as_registrar(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    quota: Quota,
+    places: u32,
+) -> Result<(), QuotaError> {
+    reserve(tx.connection(), tenant, quota, places).await
+}
+
 /// The same for somebody who comes in where they are already.
 pub async fn release_quota_as_registrar(
     tx: &mut PlatformTx<Registrar>,

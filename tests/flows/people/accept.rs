@@ -244,3 +244,22 @@ async fn a_known_person_who_becomes_a_first_administrator_keeps_their_password()
     logged_in(&stack, email, "alpha").await;
     stack.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_in_the_mail_opens_a_page_that_asks_nobody_but_the_api() {
+    let (stack, _mailbox) = stack_with_mail().await;
+    let nobody = stack.admin.without_key();
+    let page = nobody.get("/invitation").await.expect(200);
+    let script = nobody.get("/invitation/page.js").await.expect(200);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.text.contains("/invitation/page.js") && script.text.contains(ACCEPT));
+    for part in [&page, &script] {
+        let policy = part.header("content-security-policy");
+        assert!(policy.contains("default-src 'self'") && !policy.contains("http"), "{policy}");
+        assert_eq!(part.header("referrer-policy"), "no-referrer");
+        for outside in ["http://", "https://", "src=\"//", "innerHTML"] {
+            assert!(!part.text.contains(outside), "{outside}");
+        }
+    }
+    stack.finish().await;
+}
