@@ -13,10 +13,10 @@ COMMENT ON COLUMN api_keys.rate_limit_per_second IS 'NULL: the plan''s';
 COMMENT ON COLUMN api_keys.last_used_at IS 'to the minute, and written some seconds later';
 
 GRANT SELECT (scopes, created_by, rate_limit_per_second, last_used_at) ON api_keys TO unity_app;
-GRANT INSERT, UPDATE (name, revoked_at) ON api_keys TO unity_app;
+GRANT INSERT, UPDATE (revoked_at) ON api_keys TO unity_app;
 GRANT SELECT (id, tenant_id, name, role, prefix, created_at, expires_at, revoked_at,
               scopes, created_by, rate_limit_per_second, last_used_at),
-      UPDATE (name, revoked_at) ON api_keys TO unity_operator;
+      UPDATE (revoked_at) ON api_keys TO unity_operator;
 
 -- A key's use is noted by whoever looked it up.
 CREATE POLICY authenticator_notes_use ON api_keys FOR UPDATE TO unity_authenticator USING (true) WITH CHECK (true);

@@ -1,5 +1,6 @@
 //! What a user does, from the call to its effect.
 
+mod auth;
 mod batch;
 mod bench;
 mod cancel;

@@ -13,6 +13,8 @@ pub struct Operation {
     pub name: String,
     /// Who may use it, in the document's words.
     pub access: String,
+    /// What a confined key must be for; absent = no scope is asked for.
+    pub scope: Option<String>,
 }
 
 impl Operation {
@@ -25,7 +27,8 @@ impl Operation {
             job
         };
         let path = self.path.replace("{id}", id).replace("{pool}", "default");
-        path.replace("{user}", job).replace("{invitation}", job)
+        let path = path.replace("{user}", job).replace("{invitation}", job);
+        path.replace("{tenant}", tenant)
     }
 }
 
@@ -50,6 +53,7 @@ pub async fn operations(stack: &Stack) -> Vec<Operation> {
                 path: path.clone(),
                 name: text("operationId"),
                 access: text("x-access"),
+                scope: operation["x-scope"].as_str().map(str::to_owned),
             });
         }
     }

@@ -118,7 +118,10 @@ impl SigningKey {
         sealing.open(&self.sealed_key, &bound_to(&self.id, &self.public_key))
     }
 
-    fn generate(sealing: &SealingKey, signs_from: DateTime<Utc>) -> Result<Self, RotateError> {
+    pub(super) fn generate(
+        sealing: &SealingKey,
+        signs_from: DateTime<Utc>,
+    ) -> Result<Self, RotateError> {
         let private =
             Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| RotateError::Make)?;
         let pair = Ed25519KeyPair::from_pkcs8(private.as_ref()).map_err(|_| RotateError::Make)?;
@@ -258,4 +261,40 @@ async fn delete_old_keys(
         .execute(tx.connection())
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
+    }
+
+    #[test]
+    fn a_key_is_next_then_active_then_retired_then_gone() {
+        let sealing = SealingKey::new(&Secret::new("a secret key"));
+        let mut old = SigningKey::generate(&sealing, at(0)).unwrap();
+        old.trusted_until = Some(at(40));
+        let new = SigningKey::generate(&sealing, at(20)).unwrap();
+        let keys = [old, new];
+        let states = |minutes| keys.each_ref().map(|key| key.state(&keys, at(minutes)));
+        assert_eq!(states(10), [KeyState::Active, KeyState::Next]);
+        assert_eq!(states(20), [KeyState::Retired, KeyState::Active]);
+        assert_eq!(states(39), [KeyState::Retired, KeyState::Active]);
+        assert_eq!(states(40), [KeyState::Gone, KeyState::Active]);
+    }
+
+    /// The example of RFC 8037, appendix A.3.
+    #[test]
+    fn a_key_is_named_by_its_thumbprint() {
+        let public = URL_SAFE_NO_PAD
+            .decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
+            .unwrap();
+        assert_eq!(
+            thumbprint(&public),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
+    }
 }
