@@ -3,7 +3,7 @@
 //! The text of an inner error stays inside: it is logged here, once, with its whole chain, and the
 //! caller gets a stable code and the id under which the line is found.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -12,10 +12,11 @@ use axum::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use unity_shared::{
     db::DbError,
+    ids::TenantId,
     jobs::JobStatus,
     queue::GateError,
     telemetry::chain,
-    tenancy::{PasswordError, Role},
+    tenancy::{PasswordError, QuotaError, QuotaFull, Role, Scope, TenantStatus},
 };
 
 use crate::problem::{FieldError, Problem, QuotaUse};
@@ -23,9 +24,57 @@ use crate::problem::{FieldError, Problem, QuotaUse};
 /// Why a request is not answered as hoped.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No key, not a key, an unknown, revoked or expired key: one answer for all of them.
-    #[error("a valid API key is needed")]
+    /// No credential, none of ours, or one that is unknown, revoked or past its end: one answer for all
+    /// of them.
+    #[error("a valid API key or access token is needed")]
     Unauthenticated,
+    /// Wrong address, wrong password, disabled, or no member of anything: one answer for all of them.
+    #[error("the address or the password is wrong, or there is nothing there to log in to")]
+    LoginFailed,
+    /// Not a refresh token, or one that is used up or past its end.
+    #[error("this refresh token is not good, or not any more; log in again")]
+    RefreshInvalid,
+    /// The refresh token was used a moment ago.
+    #[error("this refresh token was used a moment ago: go on with what that call was answered")]
+    RefreshRaced,
+    /// Whoever logs in belongs to several tenants.
+    #[error("say as tenant_id where to log in")]
+    TenantAmbiguous(Vec<TenantId>),
+    /// So many guesses that the next has to wait.
+    #[error("there were too many attempts to log in; wait {} seconds", .retry_after.as_secs())]
+    TooManyAttempts {
+        /// Until an attempt is taken again.
+        retry_after: Duration,
+    },
+    /// More passwords wait to be checked than can be in good time.
+    #[error("too many logins are under way; try again shortly")]
+    Overloaded,
+    /// The caller's first password is not their own yet.
+    #[error("the password must be changed first: POST /api/v1/auth/password")]
+    MustChangePassword,
+    /// A program asked for what only a person who has logged in has.
+    #[error("this is for people who have logged in, not for API keys")]
+    SessionRequired,
+    /// The key is confined to other things.
+    #[error("the scopes of this API key do not include {0}")]
+    ScopeInsufficient(Scope),
+    /// Unknown, used up, revoked, past its end, or of a tenant that is not in use: one answer for all of
+    /// them.
+    #[error("this code opens nothing, or nothing any more: ask for another invitation")]
+    InvitationGone,
+    /// The address that was invited has an account, and nobody proved to be its owner.
+    #[error("the address has an account: send its password, or the access token of a session")]
+    InvitationNeedsLogin,
+    /// The sign-in was not begun by this browser, is over, or the provider's word was not good: one
+    /// answer for all of them.
+    #[error("the sign-in failed: begin again")]
+    SignInFailed,
+    /// The tenant's identity provider does not answer as one.
+    #[error("the identity provider does not answer as one; try again, or ask the tenant's administrator")]
+    ProviderUnavailable,
+    /// Somebody is logged in, and somebody else was invited.
+    #[error("the invitation is for another address than yours")]
+    InvitationOfAnother,
     /// The caller's tenant is not in use.
     #[error("the tenant is {state}")]
     TenantInactive {
@@ -110,6 +159,17 @@ pub enum ApiError {
         /// What was asked for, as a participle.
         action: &'static str,
     },
+    /// The tenant is in a state from which this step does not lead.
+    #[error("the tenant is {}, so it cannot be {action}", .status.as_str())]
+    TenantState {
+        /// The tenant's state.
+        status: TenantStatus,
+        /// What was asked for, as a participle.
+        action: &'static str,
+    },
+    /// The object is not at the version that the caller named.
+    #[error("it has changed since: its ETag is none of those in If-Match")]
+    Precondition,
     /// What was asked for cannot be done as things are.
     #[error("{detail}")]
     Conflict {
@@ -146,7 +206,7 @@ pub enum ApiError {
         error: Box<ApiError>,
     },
     /// A password could not be hashed.
-    #[error("the first password could not be made")]
+    #[error("the password could not be hashed")]
     Password(#[source] PasswordError),
     /// A defect of ours.
     #[error("{0}")]
@@ -183,6 +243,48 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "auth.required",
                 "Not authenticated",
+            ),
+            Self::LoginFailed => (StatusCode::UNAUTHORIZED, "auth.failed", "Not logged in"),
+            Self::RefreshInvalid => (StatusCode::UNAUTHORIZED, "refresh.invalid", "Not refreshed"),
+            Self::RefreshRaced => (StatusCode::CONFLICT, "refresh.raced", "Refreshed already"),
+            Self::TenantAmbiguous(_) => {
+                (StatusCode::CONFLICT, "tenant.ambiguous", "Several tenants")
+            }
+            Self::TooManyAttempts { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Too many attempts",
+            ),
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "Too much at once",
+            ),
+            Self::MustChangePassword => (
+                StatusCode::FORBIDDEN,
+                "password.must_change",
+                "Password must be changed",
+            ),
+            Self::SessionRequired => (StatusCode::FORBIDDEN, "session.required", "Not logged in"),
+            Self::ScopeInsufficient(_) => {
+                (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
+            }
+            Self::SignInFailed => (StatusCode::UNAUTHORIZED, "sign_in.failed", "Not logged in"),
+            Self::ProviderUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "identity_provider.unavailable",
+                "Provider unavailable",
+            ),
+            Self::InvitationGone => (StatusCode::GONE, "invitation.gone", "Gone"),
+            Self::InvitationNeedsLogin => (
+                StatusCode::UNAUTHORIZED,
+                "invitation.needs_login",
+                "Not authenticated",
+            ),
+            Self::InvitationOfAnother => (
+                StatusCode::FORBIDDEN,
+                "invitation.of_another",
+                "Not allowed",
             ),
             Self::TenantInactive { code, .. } => (StatusCode::FORBIDDEN, code, "Tenant not in use"),
             Self::TenantRequired => (StatusCode::FORBIDDEN, "tenant.required", "Tenant needed"),
@@ -250,6 +352,16 @@ impl ApiError {
                 "job.state",
                 "Not possible in this state",
             ),
+            Self::TenantState { .. } => (
+                StatusCode::CONFLICT,
+                "tenant.state",
+                "Not possible in this state",
+            ),
+            Self::Precondition => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition.failed",
+                "Changed since",
+            ),
             Self::Conflict { code, .. } => (StatusCode::CONFLICT, code, "Not possible now"),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -287,6 +399,20 @@ impl ApiError {
             Self::Database(_) | Self::Password(_) | Self::Defect(_) => INTERNAL.to_owned(),
             Self::OfJob { place, error } => format!("job {place} of the batch: {}", error.detail()),
             Self::Unauthenticated
+            | Self::LoginFailed
+            | Self::RefreshInvalid
+            | Self::RefreshRaced
+            | Self::TenantAmbiguous(_)
+            | Self::TooManyAttempts { .. }
+            | Self::Overloaded
+            | Self::MustChangePassword
+            | Self::SessionRequired
+            | Self::ScopeInsufficient(_)
+            | Self::SignInFailed
+            | Self::ProviderUnavailable
+            | Self::InvitationGone
+            | Self::InvitationNeedsLogin
+            | Self::InvitationOfAnother
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -306,6 +432,8 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -334,7 +462,28 @@ impl ApiError {
                 code: "taken",
                 detail: self.to_string(),
             }],
+            Self::TenantAmbiguous(tenants) => tenants
+                .iter()
+                .map(|tenant| FieldError {
+                    pointer: "/tenant_id".to_owned(),
+                    code: "choice",
+                    detail: tenant.to_string(),
+                })
+                .collect(),
             Self::Unauthenticated
+            | Self::LoginFailed
+            | Self::RefreshInvalid
+            | Self::RefreshRaced
+            | Self::TooManyAttempts { .. }
+            | Self::Overloaded
+            | Self::MustChangePassword
+            | Self::SessionRequired
+            | Self::ScopeInsufficient(_)
+            | Self::SignInFailed
+            | Self::ProviderUnavailable
+            | Self::InvitationGone
+            | Self::InvitationNeedsLogin
+            | Self::InvitationOfAnother
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -349,6 +498,8 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -380,6 +531,21 @@ fn of_job(place: usize, error: &ApiError) -> Vec<FieldError> {
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<QuotaError> for ApiError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Full(QuotaFull { quota, limit, used }) => Self::QuotaExceeded {
+                name: quota.name(),
+                limit,
+                used,
+            },
+            QuotaError::NoTenant => Self::NotFound,
+            QuotaError::NotTaken => Self::Defect(error.to_string()),
+            QuotaError::Database(error) => error.into(),
+        }
     }
 }
 
@@ -420,6 +586,14 @@ impl IntoResponse for ApiError {
             Self::JobState { status, .. } => Some(status),
             _ => None,
         };
+        let retry_after = match &self {
+            Self::TooManyAttempts { retry_after } => Some(HeaderValue::from(retry_after.as_secs())),
+            _ => None,
+        };
+        let tenant_status = match self {
+            Self::TenantState { status, .. } => Some(status),
+            _ => None,
+        };
         let problem = Problem {
             code: code.into(),
             title,
@@ -427,10 +601,14 @@ impl IntoResponse for ApiError {
             errors: self.errors(),
             quota,
             job_status,
+            tenant_status,
         };
         let mut response = status.into_response();
         if let Some((name, value)) = extra_header(status) {
             response.headers_mut().insert(name, value);
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response.extensions_mut().insert(problem);
         response
@@ -454,6 +632,7 @@ mod tests {
                 errors: Vec::new(),
                 quota: None,
                 job_status: None,
+                tenant_status: None,
             });
         (response.status(), problem, response)
     }

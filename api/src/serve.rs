@@ -3,10 +3,14 @@
 //! axum's own loop sets no time limit on reading a request's head, so a client that sends one byte a
 //! minute would hold a connection for ever. This loop does.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
-use axum::{Extension, Router};
-use hyper::server::conn::http1;
+use axum::{
+    Extension, Router,
+    extract::FromRequestParts,
+    http::{Request, request::Parts},
+};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -17,9 +21,10 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use unity_shared::telemetry::chain;
 
-use crate::stall_limit::StallLimit;
+use crate::{error::ApiError, stall_limit::StallLimit};
 
 /// Why serving did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,22 @@ pub enum ServeError {
 /// Cancelled when the server begins to stop: a long poll answers at once, a stream ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Closing(pub CancellationToken);
+
+/// Where a request's connection comes from. What a header says of it is not believed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerAddress(pub IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get::<Self>()
+            .copied()
+            .ok_or_else(|| ApiError::Defect("a request comes from nowhere".to_owned()))
+    }
+}
 
 /// Longest time for a request's head to arrive, and for a kept connection to idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,8 +80,9 @@ pub async fn serve(
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, router.clone(), &graceful));
+                Ok((stream, peer)) => {
+                    let peer = PeerAddress(peer.ip());
+                    connections.spawn(serve_connection(stream, peer, router.clone(), &graceful));
                 }
                 Err(error) => pause_after(&error, &shutdown).await,
             },
@@ -85,18 +107,23 @@ pub async fn serve(
 
 fn serve_connection(
     stream: TcpStream,
+    peer: PeerAddress,
     router: Router,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     // Answers are small and complete: waiting to fill a packet only adds latency. Failing to say so
     // is no reason to refuse the connection.
     let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |mut req: Request<Incoming>| {
+        req.extensions_mut().insert(peer);
+        req
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(
             TokioIo::new(StallLimit::new(stream)),
-            TowerToHyperService::new(router),
+            TowerToHyperService::new(service),
         );
     let connection = graceful.watch(connection);
     async move {

@@ -158,6 +158,88 @@ async fn operators_see_and_set_what_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_are_made_listed_revoked_and_rotated() {
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        ..StackOptions::default()
+    };
+    let stack = Stack::start_with(options).await;
+    let admin = stack.create_tenant("keys").await;
+    let args = [
+        "keys",
+        "create",
+        "--name",
+        "ci",
+        "--role",
+        "viewer",
+        "--scope",
+        "jobs:read",
+    ];
+    let key = says(&admin, &args).await;
+    let caller = admin.with_key(key.trim());
+    caller.get("/api/v1/jobs").await.expect(200);
+    caller
+        .get("/api/v1/events")
+        .await
+        .problem(403, "scope.insufficient");
+    let listed = says(&admin, &["keys", "list"]).await;
+    assert!(
+        listed.starts_with("ID") && listed.contains("jobs:read"),
+        "{listed}"
+    );
+    assert!(!listed.contains(key.trim()), "{listed}");
+    let keys = json_of(&admin, &["keys", "list"]).await;
+    let id = keys["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        says(&admin, &["keys", "revoke", &id]).await,
+        format!("{id} is revoked\n")
+    );
+    eventually("the key is refused", || async {
+        (caller.get("/api/v1/jobs").await.status == 401).then_some(())
+    })
+    .await;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(stack.settings_toml().await.as_bytes())
+        .unwrap();
+    let config = file.path().to_str().unwrap().to_owned();
+    let args = [
+        "keys",
+        "create",
+        "--role",
+        "system-admin",
+        "--config",
+        &config,
+    ];
+    let system = admin.with_key(says(&admin, &args).await.trim());
+    system.get("/api/v1/tenants").await.expect(200);
+    let args = [
+        "users",
+        "create-admin",
+        "--email",
+        "root@example.com",
+        "--config",
+        &config,
+    ];
+    let password = says(&admin, &args).await;
+    let login = stack
+        .try_log_in("root@example.com", password.trim(), None)
+        .await;
+    login.expect(200);
+    assert!(says(&admin, &args).await.contains("keeps their password"));
+    let said = says(&admin, &["keys", "rotate", "--config", &config]).await;
+    assert!(said.contains(" signs from "), "{said}");
+    let error = refuses(&admin, &["keys", "rotate", "--config", &config], 1).await;
+    assert!(error.contains("published already"), "{error}");
+    says(
+        &admin,
+        &["keys", "rotate", "--at-once", "--config", &config],
+    )
+    .await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_one_line_with_its_code_and_request() {
     let stack = Stack::start().await;
     let caller = stack.create_tenant("refused").await;

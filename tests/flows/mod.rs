@@ -1,5 +1,6 @@
 //! What a user does, from the call to its effect.
 
+mod auth;
 mod batch;
 mod bench;
 mod cancel;
@@ -15,13 +16,19 @@ mod limits;
 mod long_poll;
 mod mending;
 mod outcomes;
+pub mod people;
 pub(crate) mod processes;
 mod provision;
+mod quotas;
 mod ready_queue_contract;
 mod retry;
 mod schedule;
 mod supersede;
 mod switches;
+mod tenant_changes;
+mod tenant_hold;
+mod tenant_life;
+mod tenant_purge;
 mod turns;
 mod waiting_cap;
 mod why;

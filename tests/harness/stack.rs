@@ -13,10 +13,11 @@ use unity_shared::{
     config::Secret,
     db::{Database, DatabaseUrls, PoolSettings},
     ids::{JobId, WorkerId},
+    people::MailTokens,
     queue::{Gate, GateSettings, ShardId},
     tenancy::{ApiKey, Role, insert_api_key},
 };
-use unity_worker::{Assignment, Worker, WorkerOptions, WorkerServices};
+use unity_worker::{Assignment, MailSettings, Mailer, Worker, WorkerOptions, WorkerServices};
 
 use super::{Caller, Cluster, servers};
 
@@ -28,9 +29,15 @@ pub struct StackOptions {
     pub scheduler: bool,
     pub lease: Duration,
     pub clock: Clock,
+    /// How long a deleted tenant can be restored.
+    pub tenant_grace: Duration,
     /// Other URLs than the servers' own, for tests that take them away.
     pub database_at: Option<std::net::SocketAddr>,
     pub redis_at: Option<std::net::SocketAddr>,
+    /// The API's address in links; without one where it listens.
+    pub public_url: Option<String>,
+    /// The mail server; without one mails are written into a folder that nobody looks into.
+    pub smtp_url: Option<String>,
 }
 
 impl Default for StackOptions {
@@ -41,8 +48,11 @@ impl Default for StackOptions {
             scheduler: true,
             lease: Duration::from_secs(6),
             clock: Clock::system(),
+            tenant_grace: Duration::from_hours(30 * 24),
             database_at: None,
             redis_at: None,
+            public_url: None,
+            smtp_url: None,
         }
     }
 }
@@ -58,6 +68,7 @@ pub struct Stack {
     pub cluster: Cluster,
     pub options: StackOptions,
     cursors: Cursors,
+    mails: tempfile::TempDir,
     api: CancellationToken,
     parts: CancellationToken,
     running: JoinSet<()>,
@@ -89,13 +100,16 @@ impl Stack {
         let gate = connect_gate(&name, &options).await;
         let mut running = JoinSet::new();
         let (api, parts) = (CancellationToken::new(), CancellationToken::new());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_url = format!("http://{}", listener.local_addr().unwrap());
         let api_options = ApiOptions {
             probe_jobs: true,
             secret_key: Secret::new(SECRET_KEY),
+            tenant_grace: options.tenant_grace,
+            public_url: Some(options.public_url.clone().unwrap_or_else(|| api_url.clone())),
+            loopback_providers: true,
         };
         let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let api_url = format!("http://{}", listener.local_addr().unwrap());
         let token = api.clone();
         running.spawn(async move {
             serve(listener, router(state), token, Duration::from_secs(1))
@@ -113,6 +127,7 @@ impl Stack {
             cluster: Cluster::start().await,
             options,
             cursors: Cursors::default(),
+            mails: tempfile::tempdir().unwrap(),
             api,
             parts,
             running,
@@ -190,6 +205,7 @@ impl Stack {
             database: self.database.clone(),
             gate: self.gate.clone(),
             cluster: self.cluster.client().await,
+            mailer: self.mailer(),
             clock: self.clock.clone(),
         };
         let options = WorkerOptions {
@@ -205,6 +221,23 @@ impl Stack {
         self.running
             .spawn(async move { worker.run(shutdown).await.unwrap() });
         id
+    }
+
+    /// Makes the tokens that are in this stack's mails.
+    pub fn mail_tokens(&self) -> MailTokens {
+        MailTokens::new(&Secret::new(SECRET_KEY))
+    }
+
+    fn mailer(&self) -> Mailer {
+        let smtp_url = self.options.smtp_url.as_ref().map(Secret::new);
+        let settings = MailSettings {
+            folder: smtp_url.is_none().then(|| self.mails.path().to_owned()),
+            smtp_url,
+            from: "Unity <unity@unity.test>".to_owned(),
+            public_url: Some("https://unity.test/".to_owned()),
+            secret_key: Secret::new(SECRET_KEY),
+        };
+        Mailer::new(&settings).unwrap()
     }
 
     pub fn context(&self) -> Context {

@@ -29,6 +29,10 @@ async fn stack_of_two() -> Stack {
             .await
             .expect(202);
         stack.ended(&caller, &job.text_of("id")).await;
+        let invitee = json!({ "email": format!("{tenant}-canary@people.example"), "role": "viewer" });
+        let path = format!("/api/v1/tenants/{tenant}/members");
+        let invited = caller.post(&path, &invitee).await.expect(201);
+        stack.ended(&caller, &invited.text_of("job_id")).await;
         let switch = "INSERT INTO switches (id, tenant_id, action, reason, created_at, expires_at)
                       VALUES (gen_random_uuid(), $1, 'pause', $1 || '-canary', now(), now() + interval '1 second')";
         sqlx::query(switch)

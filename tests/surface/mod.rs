@@ -5,3 +5,5 @@ mod idempotency;
 pub mod operations;
 mod ops;
 mod refusals;
+mod roles;
+mod tokens;

@@ -30,9 +30,9 @@ impl Credentials {
         self.caller.tenant.as_ref()
     }
 
-    /// Whether the request would be let in again as the same caller: the key is neither revoked nor
-    /// past its end, has the same role, and its tenant is in use. What cannot be found out counts as
-    /// no.
+    /// Whether the request would be let in again as the same caller: the key or session is neither
+    /// revoked nor past its end, has the same role and scopes, and its tenant is in use. What cannot
+    /// be found out counts as no.
     pub async fn hold(&self, state: &ApiState) -> bool {
         match self.check(state).await {
             Ok(()) => true,
@@ -43,15 +43,10 @@ impl Credentials {
         }
     }
 
-    /// The same, with the refusal.
+    /// The same, with the refusal that the request would get now.
     pub async fn check(&self, state: &ApiState) -> Result<(), ApiError> {
         let now = authenticate(state, &self.headers).await?;
-        let Caller {
-            key_id,
-            role,
-            tenant,
-        } = &self.caller;
-        if (now.key_id, now.role, &now.tenant) == (*key_id, *role, tenant) {
+        if now == self.caller {
             Ok(())
         } else {
             Err(ApiError::Unauthenticated)

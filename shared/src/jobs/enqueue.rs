@@ -236,7 +236,7 @@ async fn select_tenants_without(
 ) -> Result<Vec<TenantId>, DbError> {
     let tenants = sqlx::query_scalar!(
         r#"SELECT id AS "id: TenantId" FROM tenants AS tenant
-           WHERE shard = $1 AND status = 'active'
+           WHERE shard = $1 AND status = 'active' AND id <> 'platform'
              AND NOT EXISTS (SELECT FROM jobs
                              WHERE tenant_id = tenant.id AND resource_key = $2 AND kind = $3
                                AND finished_at IS NULL)

@@ -26,7 +26,7 @@ impl OfferRow {
     /// A row whose tenant id breaks the table's own check cannot exist; it would be left out.
     fn offer(&self) -> Option<Offer> {
         Some(Offer {
-            tenant_id: TenantId::parse(&self.tenant_id).ok()?,
+            tenant_id: TenantId::recall(&self.tenant_id).ok()?,
             id: self.id.into(),
             queue: self.queue.clone(),
             kind: self.kind.clone(),

@@ -25,7 +25,9 @@ mod work;
 pub use epoch::Opening;
 pub use gate::{Gate, GateError, GateSettings};
 pub use offer::{Offer, Running};
-pub use refill::{RefillError, RefillReport, announce_limits, announce_switches, refill};
+pub use refill::{
+    RefillError, RefillReport, announce_changed_limits, announce_limits, announce_switches, refill,
+};
 pub use shard::{ReadyQueueKeys, ShardId};
 pub use told::Told;
 pub use verify::{Drift, VerifyError, verify};

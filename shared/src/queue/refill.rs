@@ -18,7 +18,7 @@ use super::{Gate, GateError};
 use crate::{
     db::{Database, DbError},
     jobs::{raise_gate_epoch, select_queued_page, select_running_page, select_switches},
-    tenancy::select_job_limits_page,
+    tenancy::{select_changed_job_limits, select_job_limits_page},
 };
 
 /// Why the gate is still closed. The next attempt starts over.
@@ -126,6 +126,18 @@ pub async fn announce_limits(database: &Database, gate: &Gate) -> Result<(), Ref
             return Ok(());
         }
     }
+}
+
+/// The same of tenants that have changed since an instant.
+pub async fn announce_changed_limits(
+    database: &Database,
+    gate: &Gate,
+    since: DateTime<Utc>,
+) -> Result<(), RefillError> {
+    let mut tx = database.engine().statement().await?;
+    let changed = select_changed_job_limits(&mut tx, gate.shard(), since, PAGE).await?;
+    drop(tx);
+    Ok(gate.set_limits(&changed).await?)
 }
 
 /// Brings the switches that are on to the gate; those that it has besides go off.

@@ -44,6 +44,7 @@ scripts!(
     open,
     restore,
     forget,
+    forget_tenant,
     set_limits,
     set_switches,
     why,

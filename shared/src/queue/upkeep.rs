@@ -41,6 +41,49 @@ impl Gate {
         Ok(forgotten)
     }
 
+    /// Forgets a tenant whose jobs were all forgotten before; false = some still hold a slot, and nothing
+    /// was done. Where calls are counted goes too.
+    pub async fn forget_tenant(&self, tenant: &TenantId) -> Result<bool, GateError> {
+        let mut call = self.begin(&self.scripts.forget_tenant);
+        call.arg(tenant.as_str());
+        let held: i64 = self.invoke("forget a tenant", &call).await?;
+        if held > 0 {
+            return Ok(false);
+        }
+        self.drop_keys_of(tenant).await?;
+        Ok(true)
+    }
+
+    /// Drops the keys behind `tenant:{id}:`. The alphabet of a slug has no character that a pattern would
+    /// read, and the colon ends it.
+    async fn drop_keys_of(&self, tenant: &TenantId) -> Result<(), GateError> {
+        let pattern = format!("{}:tenant:{tenant}:*", self.settings.prefix);
+        let mut cursor = 0_u64;
+        loop {
+            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(&pattern)
+                .arg("COUNT")
+                .arg(MOST)
+                .query_async(&mut self.connection.clone())
+                .await
+                .map_err(GateError::call("look for a tenant's keys"))?;
+            if !keys.is_empty() {
+                let _: i64 = self
+                    .connection
+                    .clone()
+                    .unlink(keys)
+                    .await
+                    .map_err(GateError::call("drop a tenant's keys"))?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
     /// Frees slots and registrations that nobody renewed. Answers how many slots were freed, and
     /// whether there is more to be done at once: what one script may do is bounded.
     pub async fn reap(&self, queues: &[&str]) -> Result<(usize, bool), GateError> {
@@ -146,7 +189,7 @@ impl Gate {
             .map_err(GateError::call("list known jobs"))?;
         let known = fields.iter().filter_map(|(id, info)| {
             let (tenant, _) = info.split_once('\t')?;
-            Some((TenantId::parse(tenant).ok()?, id.parse().ok()?))
+            Some((TenantId::recall(tenant).ok()?, id.parse().ok()?))
         });
         Ok((next, known.collect()))
     }

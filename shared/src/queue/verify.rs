@@ -32,8 +32,8 @@ pub struct Drift {
     pub limits: BTreeSet<TenantId>,
     /// Pauses that the gate has otherwise, as `tenant/kind`; an empty name = every one.
     pub pauses: BTreeSet<String>,
-    /// Tenants that run more jobs than they may, in all or of a kind: a limit was lowered, and it drains.
-    /// Rows and gate may well agree on that.
+    /// Tenants that run more jobs than they may, in all or of a kind: a limit was lowered, or the tenant
+    /// suspended, and it drains. Rows and gate may well agree on that.
     pub over_limit: BTreeSet<TenantId>,
 }
 

@@ -115,7 +115,7 @@ impl Gate {
             .map_err(GateError::call("list waiting tenants"))?;
         let mut tenants: Vec<TenantId> = names
             .iter()
-            .filter_map(|name| TenantId::parse(name).ok())
+            .filter_map(|name| TenantId::recall(name).ok())
             .collect();
         tenants.sort();
         Ok(tenants)
@@ -141,7 +141,7 @@ impl Gate {
             .into_iter()
             .filter_map(|(tenant, waiting, running, oldest)| {
                 Some(TenantLoad {
-                    tenant: TenantId::parse(&tenant).ok()?,
+                    tenant: TenantId::recall(&tenant).ok()?,
                     waiting,
                     running,
                     oldest_due_at: oldest
@@ -151,5 +151,24 @@ impl Gate {
                 })
             });
         Ok(loads.collect())
+    }
+
+    /// How often a tenant has called in the clock hour of `at`, as whoever counts calls has it; 0 where
+    /// nobody has counted any.
+    pub async fn api_calls(&self, tenant: &TenantId, at: DateTime<Utc>) -> Result<u32, GateError> {
+        let key = self.api_calls_key(tenant, at);
+        let calls: Option<u32> = redis::cmd("GET")
+            .arg(key)
+            .query_async(&mut self.connection.clone())
+            .await
+            .map_err(GateError::call("read a tenant's calls"))?;
+        Ok(calls.unwrap_or(0))
+    }
+
+    /// Where a tenant's calls of a clock hour are counted. Behind the installation's prefix it reads as
+    /// `tenant:{id}:api_calls:{date}:{hour}`.
+    fn api_calls_key(&self, tenant: &TenantId, at: DateTime<Utc>) -> String {
+        let hour = at.format("%Y-%m-%d:%H");
+        format!("{}:tenant:{tenant}:api_calls:{hour}", self.settings.prefix)
     }
 }

@@ -88,7 +88,7 @@ impl Gate {
         let admitted: Vec<(TenantId, JobId)> = tenants
             .iter()
             .zip(jobs)
-            .filter_map(|(tenant, job)| Some((TenantId::parse(tenant).ok()?, job.id)))
+            .filter_map(|(tenant, job)| Some((TenantId::recall(tenant).ok()?, job.id)))
             .collect();
         let passed_on = tenants.iter().filter(|tenant| *tenant == "-").count();
         let refused = jobs.len() - admitted.len() - passed_on;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 
-use super::Plan;
+use super::{Plan, TenantStatus};
 use crate::{
     db::{DbError, Engine, Operator, PlatformTx},
     ids::TenantId,
@@ -53,6 +53,34 @@ pub struct OwnJobLimits {
     pub max_waiting: Option<i32>,
 }
 
+impl JobLimits {
+    /// The same as the gate is to keep them for a tenant in this state: one that is not in use runs
+    /// nothing, and what waits is held.
+    #[must_use]
+    pub fn for_gate(self, status: TenantStatus) -> Self {
+        let max_concurrent = if status.in_use() {
+            self.max_concurrent
+        } else {
+            0
+        };
+        Self {
+            max_concurrent,
+            ..self
+        }
+    }
+}
+
+impl LimitsAt {
+    /// See [`JobLimits::for_gate`].
+    #[must_use]
+    pub fn for_gate(self, status: TenantStatus) -> Self {
+        Self {
+            limits: self.limits.for_gate(status),
+            ..self
+        }
+    }
+}
+
 impl OwnJobLimits {
     /// The limits in force on this plan.
     #[must_use]
@@ -87,20 +115,20 @@ pub async fn lock_plan(
     Ok(plan)
 }
 
-/// Sets what a tenant agreed on, as a whole, and answers the limits that hold from now on; `None` if
-/// there is no such tenant.
+/// Sets what a tenant agreed on, as a whole, and answers the limits that hold from now on and the
+/// tenant's state; `None` if there is no such tenant, or not any more.
 pub async fn update_job_limits(
     tx: &mut PlatformTx<Operator>,
     tenant: &TenantId,
     limits: &OwnJobLimits,
     now: DateTime<Utc>,
-) -> Result<Option<LimitsAt>, DbError> {
+) -> Result<Option<(LimitsAt, TenantStatus)>, DbError> {
     let row = sqlx::query!(
         r#"UPDATE tenants
            SET max_concurrent = $2, weight = $3, per_kind = $4, max_waiting = $5,
                version = version + 1, updated_at = $6
-           WHERE id = $1
-           RETURNING plan AS "plan: Plan", version"#,
+           WHERE id = $1 AND status NOT IN ('purging', 'purged')
+           RETURNING plan AS "plan: Plan", version, status AS "status: TenantStatus""#,
         tenant.as_str(),
         limits.max_concurrent,
         limits.weight,
@@ -110,10 +138,13 @@ pub async fn update_job_limits(
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(row.map(|row| LimitsAt {
-        tenant_id: tenant.clone(),
-        version: row.version,
-        limits: limits.clone().or(row.plan),
+    Ok(row.map(|row| {
+        let limits = LimitsAt {
+            tenant_id: tenant.clone(),
+            version: row.version,
+            limits: limits.clone().or(row.plan),
+        };
+        (limits, row.status)
     }))
 }
 
@@ -125,8 +156,8 @@ pub async fn list_job_limits(
     let tenants: Vec<String> = tenants.iter().map(TenantId::to_string).collect();
     let rows = sqlx::query_as!(
         LimitsRow,
-        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", max_concurrent, weight, max_waiting,
-                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
+        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", status AS "status: TenantStatus",
+                  max_concurrent, weight, max_waiting, per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
            FROM tenants
            WHERE id = ANY($1)"#,
         &tenants,
@@ -137,7 +168,8 @@ pub async fn list_job_limits(
     Ok(limits.map(|at| (at.tenant_id, at.limits)).collect())
 }
 
-/// Job limits of a shard's tenants after the given one, by slug.
+/// What the gate is to keep of the limits of a shard's tenants after the given one, by slug. One that
+/// is being purged, or was, has none.
 pub async fn select_job_limits_page(
     tx: &mut PlatformTx<Engine>,
     shard: ShardId,
@@ -146,10 +178,10 @@ pub async fn select_job_limits_page(
 ) -> Result<Vec<LimitsAt>, DbError> {
     let rows = sqlx::query_as!(
         LimitsRow,
-        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", max_concurrent, weight, max_waiting,
-                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
+        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", status AS "status: TenantStatus",
+                  max_concurrent, weight, max_waiting, per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
            FROM tenants
-           WHERE shard = $1 AND ($2::text IS NULL OR id > $2)
+           WHERE shard = $1 AND ($2::text IS NULL OR id > $2) AND status NOT IN ('purging', 'purged')
            ORDER BY id LIMIT $3"#,
         shard.0,
         after.map(TenantId::as_str),
@@ -157,13 +189,37 @@ pub async fn select_job_limits_page(
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(LimitsRow::limits).collect())
+    Ok(rows.into_iter().map(LimitsRow::for_gate).collect())
+}
+
+/// The same of tenants that have changed since an instant, in no order, at most `limit` of them.
+pub async fn select_changed_job_limits(
+    tx: &mut PlatformTx<Engine>,
+    shard: ShardId,
+    since: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<LimitsAt>, DbError> {
+    let rows = sqlx::query_as!(
+        LimitsRow,
+        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", status AS "status: TenantStatus",
+                  max_concurrent, weight, max_waiting, per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
+           FROM tenants
+           WHERE updated_at > $2 AND shard = $1 AND status NOT IN ('purging', 'purged')
+           ORDER BY updated_at DESC LIMIT $3"#,
+        shard.0,
+        since,
+        limit,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(LimitsRow::for_gate).collect())
 }
 
 struct LimitsRow {
     id: TenantId,
     version: i64,
     plan: Plan,
+    status: TenantStatus,
     max_concurrent: Option<i32>,
     weight: Option<i32>,
     max_waiting: Option<i32>,
@@ -183,5 +239,10 @@ impl LimitsRow {
             version: self.version,
             limits: own.or(self.plan),
         }
+    }
+
+    fn for_gate(self) -> LimitsAt {
+        let status = self.status;
+        self.limits().for_gate(status)
     }
 }

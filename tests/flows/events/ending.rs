@@ -74,7 +74,7 @@ async fn a_stream_ends_within_two_seconds_when_its_key_or_its_tenant_does() {
         "UPDATE api_keys SET expires_at = now() WHERE role = 'tenant-viewer'",
         "UPDATE api_keys SET role = 'tenant-admin' WHERE role = 'tenant-viewer'",
         "DELETE FROM api_keys WHERE role = 'tenant-viewer'",
-        "UPDATE tenants SET status = 'suspended' WHERE id = 'ends'",
+        "UPDATE tenants SET status = 'suspended', suspended_at = now() WHERE id = 'ends'",
     ] {
         let viewer = stack.caller_with_role("ends", Role::TenantViewer).await;
         let stream = open(&viewer, ALL, None).await;

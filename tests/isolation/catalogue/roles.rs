@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-const GROUPS: [&str; 4] = [
+const GROUPS: [&str; 7] = [
     "unity_app",
     "unity_authenticator",
     "unity_engine",
+    "unity_issuer",
     "unity_operator",
+    "unity_purger",
+    "unity_registrar",
 ];
 
 #[derive(sqlx::FromRow)]
@@ -109,7 +112,10 @@ async fn faults_of_memberships(
         (app, "unity_app"),
         (platform, "unity_authenticator"),
         (platform, "unity_engine"),
+        (platform, "unity_issuer"),
         (platform, "unity_operator"),
+        (platform, "unity_purger"),
+        (platform, "unity_registrar"),
     ]);
     let mut faults = Vec::new();
     for (member, group, inherits) in &found {

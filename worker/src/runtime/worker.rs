@@ -30,7 +30,7 @@ use super::{
     source::{GateSource, Member},
     way::{Way, run_entry},
 };
-use crate::{handler::Registry, jobs};
+use crate::{handler::Registry, jobs, mail::Mailer};
 
 /// What jobs work with.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct WorkerServices {
     pub gate: Gate,
     /// The cluster that tenants' namespaces are in.
     pub cluster: ClusterClient,
+    /// How mails leave.
+    pub mailer: Mailer,
     /// The time.
     pub clock: Clock,
 }
@@ -171,6 +173,7 @@ impl Worker {
             gate,
             clock,
             cluster: _,
+            mailer: _,
         } = &self.services;
         let claimer = Claimer {
             database: database.clone(),

@@ -19,7 +19,7 @@ const BEAT: Duration = Duration::from_secs(5);
 /// closely is seen together.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often it is asked whether the caller would still be let in. With a second for which an answer
-/// may be remembered, and the time to ask, a stream outlives its key by less than two.
+/// may be remembered, a stream outlives its key, or its tenant's suspension, by less than two.
 const CHECK: Duration = Duration::from_millis(500);
 /// Silence after which a stream says that it lives.
 const SILENCE: Duration = Duration::from_secs(15);

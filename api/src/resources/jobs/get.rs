@@ -12,7 +12,7 @@ use super::{
     view::JobView,
 };
 use crate::{
-    auth::Caller,
+    auth::{Caller, Credentials},
     error::ApiError,
     extract::{PathId, QueryParameters},
     long_poll::{LongPoll, read_wait},

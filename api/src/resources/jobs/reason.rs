@@ -7,6 +7,7 @@ use unity_shared::{
     ids::{JobId, SwitchId, WorkerId},
     jobs::{Job, JobFailure, Runner, Switch, SwitchAction},
     queue::{Obstacle, Place, Standing},
+    tenancy::TenantStatus,
 };
 
 /// One reason. `code` is stable, `detail` is for people.
@@ -34,6 +35,10 @@ pub enum Reason {
     GateClosed { detail: String },
     /// It is in the record and about to be offered to the queue.
     NotOfferedYet { detail: String },
+    /// The tenant is suspended: its jobs are held until it is resumed.
+    TenantSuspended { detail: String },
+    /// The tenant is deleted: its jobs are held until it is restored, or go with it.
+    TenantDeleted { detail: String },
     /// A switch pauses the tenant, the kind, or the kind of this tenant.
     Paused {
         detail: String,
@@ -163,6 +168,22 @@ impl Reason {
         Self::Ended {
             detail: format!("it has ended: {}", job.status.as_str()),
             finished_at: job.finished_at,
+        }
+    }
+
+    /// Of a queued job whose tenant is not in use; absent if it is.
+    pub fn of_tenant(status: TenantStatus) -> Option<Self> {
+        match status {
+            TenantStatus::Active => None,
+            TenantStatus::Suspended => Some(Self::TenantSuspended {
+                detail: "tenant suspended: its jobs are held until it is resumed".to_owned(),
+            }),
+            TenantStatus::Deleted | TenantStatus::Purging | TenantStatus::Purged => {
+                Some(Self::TenantDeleted {
+                    detail: "tenant deleted: its jobs are held until it is restored, or go with it"
+                        .to_owned(),
+                })
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Requests that come again: the answer of the first is kept in its transaction.
 
 use axum::{
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use chrono::{DateTime, Utc};
@@ -61,8 +61,10 @@ pub async fn or_before(
 
 fn replay(request: &IdempotentRequest, recorded: RecordedAnswer) -> Result<Response, ApiError> {
     let mut response = request.replay(recorded)?;
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, LOOK_AFTER);
+    if response.status() == StatusCode::ACCEPTED {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, LOOK_AFTER);
+    }
     Ok(response)
 }

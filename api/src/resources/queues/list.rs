@@ -97,7 +97,7 @@ pub async fn list_queues(
 
 fn read_place(text: &str) -> Result<Place, ApiError> {
     let (queue, tenant) = text.split_once('\t').ok_or(ApiError::PageToken)?;
-    let tenant = TenantId::parse(tenant).map_err(|_| ApiError::PageToken)?;
+    let tenant = TenantId::recall(tenant).map_err(|_| ApiError::PageToken)?;
     Ok((queue.to_owned(), tenant))
 }
 

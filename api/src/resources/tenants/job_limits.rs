@@ -121,11 +121,11 @@ pub async fn put_job_limits(
     let mut tx = state.database().operator().begin().await?;
     let plan = lock_plan(&mut tx, &id).await?.ok_or(ApiError::NotFound)?;
     check_against_plan(&own, plan)?;
-    let limits = update_job_limits(&mut tx, &id, &own, state.clock().now())
+    let (limits, status) = update_job_limits(&mut tx, &id, &own, state.clock().now())
         .await?
         .ok_or(ApiError::NotFound)?;
     tx.commit().await?;
-    announce_limits(state.gate(), &limits).await;
+    announce_limits(state.gate(), &limits.clone().for_gate(status)).await;
     state.waiting_caps().forget(&id);
     Ok(Json(view(&state, id, limits.limits).await))
 }
