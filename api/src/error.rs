@@ -70,7 +70,9 @@ pub enum ApiError {
     #[error("the sign-in failed: begin again")]
     SignInFailed,
     /// The tenant's identity provider does not answer as one.
-    #[error("the identity provider does not answer as one; try again, or ask the tenant's administrator")]
+    #[error(
+        "the identity provider does not answer as one; try again, or ask the tenant's administrator"
+    )]
     ProviderUnavailable,
     /// Somebody is logged in, and somebody else was invited.
     #[error("the invitation is for another address than yours")]

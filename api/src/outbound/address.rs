@@ -22,7 +22,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         // Shared by providers; link-local, where clouds keep their metadata; private use.
         (100, 64..=127, _) | (169, 254, _) | (172, 16..=31, _) | (192, 168, _) => true,
         // Assignments of the protocol, documentation, relays, benchmarks.
-        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) => true,
+        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) => {
+            true
+        }
         _ => false,
     };
     !special

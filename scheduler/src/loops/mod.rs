@@ -94,7 +94,10 @@ pub(crate) fn ticks() -> Vec<Tick> {
         tick("announce_switches", 2 * SECOND, |c| {
             Box::pin(announce_switches::tick(c))
         }),
-        tick("announce_limits", 3 * SECOND, |c| {
+        tick("announce_changed_limits", 2 * SECOND, |c| {
+            Box::pin(announce_changed_limits::tick(c))
+        }),
+        tick("announce_limits", 60 * SECOND, |c| {
             Box::pin(announce_limits::tick(c))
         }),
         tick("count_running_jobs", 5 * SECOND, |c| {
@@ -108,9 +111,6 @@ pub(crate) fn ticks() -> Vec<Tick> {
         }),
         tick("keep_gate_open", SECOND, |c| {
             Box::pin(keep_gate_open::tick(c))
-        }),
-        tick("announce_changed_limits", SECOND, |c| {
-            Box::pin(announce_changed_limits::tick(c))
         }),
         tick("expire_jobs", SECOND, |c| Box::pin(expire_jobs::tick(c))),
         tick("queue_due_jobs", SECOND, |c| {

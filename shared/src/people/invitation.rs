@@ -135,7 +135,7 @@ pub async fn insert_invitation(
     written
         .into_iter()
         .next()
-        .ok_or_else(|| sqlx::Error::RowNotFound.into())
+        .ok_or_else(|| DbError::from(sqlx::Error::RowNotFound).into())
 }
 
 /// Lets the row say of an invitation whose time is over that it has ended, so that the address can be

@@ -70,10 +70,9 @@ impl Gate {
                 .await
                 .map_err(GateError::call("look for a tenant's keys"))?;
             if !keys.is_empty() {
-                let _: i64 = self
-                    .connection
-                    .clone()
-                    .unlink(keys)
+                redis::cmd("UNLINK")
+                    .arg(&keys)
+                    .exec_async(&mut self.connection.clone())
                     .await
                     .map_err(GateError::call("drop a tenant's keys"))?;
             }

@@ -24,8 +24,8 @@ pub use idempotency::{
     insert_tenant_answer,
 };
 pub use job_limits::{
-    JobLimits, LimitsAt, OwnJobLimits, list_job_limits, lock_plan, select_changed_job_limits, select_job_limits_page,
-    update_job_limits,
+    JobLimits, LimitsAt, OwnJobLimits, list_job_limits, lock_plan, select_changed_job_limits,
+    select_job_limits_page, update_job_limits,
 };
 pub use life::{LifeStep, Stepped, TenantStatus, take_step};
 pub use password::{
@@ -39,8 +39,8 @@ pub use purge::{
 pub use quota::{QUOTA_MAX, Quota, QuotaOverrides, ResourceQuota};
 pub use quota_usage::{
     QuotaError, QuotaFull, list_quota_usage, record_cluster_use, release_quota,
-    release_quota_as_operator, release_quota_as_registrar, reserve_quota, reserve_quota_as_operator,
-    reserve_quota_as_registrar,
+    release_quota_as_operator, release_quota_as_registrar, reserve_quota,
+    reserve_quota_as_operator, reserve_quota_as_registrar,
 };
 pub use role::Role;
 pub use scope::{InvalidScope, Resource, Scope, Scopes};

@@ -13,9 +13,7 @@ use axum::{
 use serde::Deserialize;
 use unity_shared::{
     ids::UserId,
-    people::{
-        Admitted, Entry, MailToken, NewPerson, OpenInvitation, admit, find_open_invitation,
-    },
+    people::{Admitted, Entry, MailToken, NewPerson, OpenInvitation, admit, find_open_invitation},
     sessions::{AttemptKey, find_account_of, forget_attempts},
     tenancy::{QuotaError, is_good_password},
 };

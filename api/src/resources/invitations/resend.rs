@@ -15,7 +15,7 @@ use crate::{
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathIds},
     middleware::CurrentRequestId,
     problem::ProblemBody,
-    resources::jobs::{self, JobView, accepted, after_lost_race, find_before, keep},
+    resources::jobs::{self, JobView, accepted, find_before, keep, or_before},
     state::ApiState,
 };
 
@@ -63,7 +63,7 @@ pub async fn resend_invitation(
             Ok(accepted(mailing.job.first_state(&tenant, mailing.now())))
         }
         Ok(Err(before)) => Ok(before),
-        Err(error) => after_lost_race(&state, &tenant, request.as_ref(), error).await,
+        Err(error) => or_before(&state, &tenant, request.as_ref(), error).await,
     }
 }
 
@@ -80,11 +80,16 @@ async fn resend(
     if let Some(before) = find_before(&mut tx, request).await? {
         return Ok(Err(before));
     }
-    let invitation = find_invitation(&mut tx, id, now).await?.ok_or(ApiError::NotFound)?;
+    let invitation = find_invitation(&mut tx, id, now)
+        .await?
+        .ok_or(ApiError::NotFound)?;
     if invitation.status != InvitationState::Pending {
         return Err(not_pending(invitation.status));
     }
-    if invitation.mailed_at.is_some_and(|mailed| mailed + PAUSE > now) {
+    if invitation
+        .mailed_at
+        .is_some_and(|mailed| mailed + PAUSE > now)
+    {
         return Err(ApiError::Conflict {
             code: "invitation.just_sent",
             detail: "its mail left less than a minute ago".to_owned(),
@@ -98,7 +103,11 @@ async fn resend(
     let mailing = Mailing::write(state, &mut tx, id, request_id, now).await?;
     let answer = |request: &IdempotentRequest| {
         let view = json!(JobView::from(mailing.job.first_state(tenant, now)));
-        request.answer(StatusCode::ACCEPTED, Some(&jobs::address(mailing.job.id)), view)
+        request.answer(
+            StatusCode::ACCEPTED,
+            Some(&jobs::address(mailing.job.id)),
+            view,
+        )
     };
     keep(&mut tx, request, answer, now).await?;
     tx.commit().await?;

@@ -12,7 +12,7 @@ use super::{
     view::JobView,
 };
 use crate::{
-    auth::{Caller, Credentials},
+    auth::Caller,
     error::ApiError,
     extract::{PathId, QueryParameters},
     long_poll::{LongPoll, read_wait},

@@ -12,9 +12,7 @@ use axum::{
 use serde::Deserialize;
 use unity_shared::{
     ids::{SessionId, TenantId, UserId},
-    people::{
-        IdentityProvider, NewPerson, Vouched, admit_vouched, find_member, take_sign_in,
-    },
+    people::{IdentityProvider, NewPerson, Vouched, admit_vouched, find_member, take_sign_in},
     sessions::{
         NewSession, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
         insert_session,
@@ -125,7 +123,10 @@ async fn admit(
     } = claims;
     let domains = &provider.email_domains;
     if !domains.is_empty() && !domains.contains(&email.host()) {
-        return Err(refused(tenant, "the provider may not vouch for addresses of this domain"));
+        return Err(refused(
+            tenant,
+            "the provider may not vouch for addresses of this domain",
+        ));
     }
     let vouched = Vouched {
         issuer: provider.issuer,
@@ -142,14 +143,17 @@ async fn admit(
     let user = admit_vouched(&mut tx, tenant, &vouched, state.clock().now())
         .await
         .map_err(after_refusal)?;
-    let user = user.ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
+    let user =
+        user.ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
     tx.commit().await?;
     Ok(user)
 }
 
 fn after_refusal(error: QuotaError) -> ApiError {
     match error {
-        QuotaError::Database(inner) if inner.constraint().is_some_and(|name| RACED.contains(&name)) => {
+        QuotaError::Database(inner)
+            if inner.constraint().is_some_and(|name| RACED.contains(&name)) =>
+        {
             ApiError::Busy
         }
         // The provider gives a member a second name: one of the two is not theirs.

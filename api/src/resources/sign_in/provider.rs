@@ -4,9 +4,7 @@ use openidconnect::{
     AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
     EndpointNotSet, EndpointSet, HttpRequest, IssuerUrl, Nonce, PkceCodeChallenge,
     PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
-    core::{
-        CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata,
-    },
+    core::{CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata},
 };
 use unity_shared::{
     clock::Clock,
@@ -68,7 +66,8 @@ impl Provider {
         provider: IdentityProvider,
     ) -> Result<Self, ApiError> {
         let outbound = state.outbound().clone();
-        let issuer = IssuerUrl::new(provider.issuer).map_err(|error| unavailable(tenant, &error))?;
+        let issuer =
+            IssuerUrl::new(provider.issuer).map_err(|error| unavailable(tenant, &error))?;
         let metadata = CoreProviderMetadata::discover_async(issuer, &caller(&outbound))
             .await
             .map_err(|error| unavailable(tenant, &error))?;
@@ -81,9 +80,12 @@ impl Provider {
         let redirect = state.redirect_uri().ok_or_else(no_public_url)?;
         let redirect = RedirectUrl::new(redirect).map_err(|_| no_public_url())?;
         let client_id = ClientId::new(provider.client_id);
-        let client =
-            CoreClient::from_provider_metadata(metadata, client_id, Some(ClientSecret::new(secret)))
-                .set_redirect_uri(redirect);
+        let client = CoreClient::from_provider_metadata(
+            metadata,
+            client_id,
+            Some(ClientSecret::new(secret)),
+        )
+        .set_redirect_uri(redirect);
         Ok(Self { client, outbound })
     }
 
@@ -144,7 +146,9 @@ impl Provider {
             .id_token_verifier()
             .set_allowed_algs(ALGORITHMS)
             .set_time_fn(|| clock.now());
-        let claims = token.claims(&verifier, &nonce).map_err(|error| chain(&error))?;
+        let claims = token
+            .claims(&verifier, &nonce)
+            .map_err(|error| chain(&error))?;
         if claims.email_verified() != Some(true) {
             return Err("the address is not verified".to_owned());
         }
@@ -153,7 +157,9 @@ impl Provider {
         Ok(Claims {
             subject: claims.subject().to_string(),
             email: EmailAddress::parse(email).map_err(|error| chain(&error))?,
-            name: name.map(|name| name.to_string()).filter(|name| is_name(name)),
+            name: name
+                .map(|name| name.to_string())
+                .filter(|name| is_name(name)),
         })
     }
 }
@@ -188,6 +194,7 @@ fn unavailable(tenant: &TenantId, error: &(dyn std::error::Error + 'static)) -> 
 fn no_public_url() -> ApiError {
     ApiError::Conflict {
         code: "sign_in.no_public_url",
-        detail: "the installation does not say at which address it is found: set public_url".to_owned(),
+        detail: "the installation does not say at which address it is found: set public_url"
+            .to_owned(),
     }
 }

@@ -15,7 +15,7 @@ use unity_shared::{
         Enqueued, NewJob, enqueue_as_operator,
         kinds::{ProvisionNamespace, spec_of},
     },
-    tenancy::Tenant,
+    tenancy::{LimitsAt, Tenant},
 };
 
 use crate::{
