@@ -14,8 +14,8 @@ use unity_shared::{ids::JobId, jobs::select_queued_page};
 use super::{Context, LoopError};
 
 const PAGE: i64 = 1000;
-/// How long a tick goes on.
-const BUDGET: Duration = Duration::from_millis(250);
+/// How long a tick goes on: a small part of a second, whatever waits.
+const BUDGET: Duration = Duration::from_millis(80);
 /// A job that has not been due for longer may be on its way from its commit to its offer; it is offered
 /// all the same, and is no drift.
 pub(super) const UNDER_WAY: TimeDelta = TimeDelta::seconds(2);
