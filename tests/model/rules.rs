@@ -19,9 +19,6 @@ use super::{
     world::{Effects, tenant},
 };
 
-/// Jobs that workers may have claimed in the gate and not yet in the record.
-const CLAIMED_AT_ONCE: usize = 12;
-
 type Checked = Result<(), TestCaseError>;
 
 /// A tenant, and the kind where it is about a kind's own limit.
@@ -87,7 +84,7 @@ impl Model {
         self.check_effects(effects, sight)?;
         check_events(sight)?;
         for index in 0..TENANTS.len() {
-            self.check_limits(index, &before, effects.lost, sight)?;
+            self.check_limits(index, &before, sight)?;
             self.check_pauses(index, &paused_before, sight)?;
             check_keys(index, sight)?;
             self.check_order(index, sight)?;
@@ -210,7 +207,6 @@ impl Model {
         &mut self,
         index: usize,
         before: &HashMap<Limited, Limit>,
-        lost: bool,
         sight: &Sight,
     ) -> Checked {
         let name = tenant(index);
@@ -227,10 +223,7 @@ impl Model {
             let newly = admitted.iter().filter(of_kind).count();
             let Limit { most, cap } = self.limits[&(index, kind)];
             let highest = most.max(before[&(index, kind)].most);
-            // What only Redis knew may be lost: a claim whose row is not written yet.
-            let unwritten = if lost { CLAIMED_AT_ONCE } else { 0 };
-            let allowed = cap.max(most).saturating_add(unwritten);
-            let highest = highest.saturating_add(unwritten);
+            let allowed = cap.max(most);
             prop_assert!(
                 occupied <= allowed,
                 "{name} occupies {occupied} of {allowed} (kind {kind:?}): slots {slots:?}, running {running:?}"

@@ -38,8 +38,6 @@ pub struct Effects {
     /// The gate knows the rows' limits and switches now.
     pub announced_limits: bool,
     pub announced_switches: bool,
-    /// A part of what the gate held is gone, and was mended in the same step.
-    pub lost: bool,
 }
 
 impl Effects {
@@ -50,13 +48,11 @@ impl Effects {
             handed_in,
             announced_limits,
             announced_switches,
-            lost,
         } = other;
         self.claimed.extend(claimed);
         self.handed_in.extend(handed_in);
         self.announced_limits |= announced_limits;
         self.announced_switches |= announced_switches;
-        self.lost |= lost;
     }
 }
 
@@ -166,7 +162,7 @@ impl<'a> World<'a> {
                 stack.gate.set_switches(&none).await.unwrap();
             }
             Step::Lose { key } => {
-                effects.lost = self.lose(*key).await;
+                self.lose(*key).await;
                 self.tick_for(0, &mut effects).await;
             }
             Step::ForkEpoch => {
@@ -379,19 +375,16 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Removes one of the keys in which the gate has jobs, tenants and their turns. What is gone so was
-    /// counted a moment before; while it is, a limit or a key may not hold.
-    async fn lose(&self, key: Pick) -> bool {
+    /// Removes one of the keys of the gate; those of apalis-redis stay.
+    async fn lose(&self, key: Pick) {
         let prefix = self.prefix();
         let mut redis = self.stack.gate.connection();
         let mut keys: Vec<String> = redis.keys(format!("{prefix}*")).await.unwrap();
         keys.retain(|key| !key.contains(":queue:"));
         keys.sort();
-        let Some(key) = keys.get(usize::from(key) % keys.len().max(1)) else {
-            return false;
-        };
-        let _: i64 = redis.del(key).await.unwrap();
-        true
+        if let Some(key) = keys.get(usize::from(key) % keys.len().max(1)) {
+            let _: i64 = redis.del(key).await.unwrap();
+        }
     }
 
     /// Limits that were read before the latest were written.

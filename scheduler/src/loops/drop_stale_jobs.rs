@@ -12,7 +12,7 @@ use unity_shared::{ids::JobId, jobs::select_idle};
 use super::{Context, LoopError, offer_forgotten_jobs::UNDER_WAY};
 
 /// How long a tick goes on.
-const BUDGET: Duration = Duration::from_millis(250);
+const BUDGET: Duration = Duration::from_millis(150);
 
 pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
     let started = Instant::now();

@@ -57,7 +57,7 @@ impl Gate {
             .map_err(GateError::call("look limits up"))?;
         let pairs = limits.iter().zip(known);
         Ok(pairs
-            .filter(|(at, known)| known.as_deref() != Some(&limits_text(at)))
+            .filter(|(at, known)| known.as_deref() != Some(limits_text(at).as_str()))
             .map(|(at, _)| at.tenant_id.clone())
             .collect())
     }

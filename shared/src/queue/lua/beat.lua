@@ -11,6 +11,7 @@ if call('HGET', key('members', queue), worker) ~= member or call('EXISTS', key('
   call('HSET', key('members', queue), worker, member)
   count_fleet(queue)
 end
+for kind in string.gmatch(ARGV[7], '[^,]+') do call('SADD', key('seen', queue), kind) end
 -- apalis-redis skips its own heartbeat while a fetched batch is buffered; without this line its
 -- orphan scan would take the batch of a busy worker for lost.
 if call('EXISTS', key('queue', queue, 'workers')) == 1 then
@@ -32,7 +33,6 @@ for n, id in ipairs(ids) do
       remove_waiting(id, job)
       unpark(id, job)
     end
-    if not holder or not texts[n] then call('SADD', key('seen', queue), job.kind) end
     call('ZADD', key('slots', job.tenant), now + lease, id)
     if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), now + lease, id) end
     call('ZADD', key('admitted', queue, job.kind), now + lease, id)

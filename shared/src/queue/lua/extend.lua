@@ -12,7 +12,10 @@ for n, id in ipairs(ids) do
   local job = parse(text)
   local slots, admitted = key('slots', job.tenant), key('admitted', job.queue, job.kind)
   local slot = tonumber(call('ZSCORE', slots, id) or '0')
+  local of_kind = limits(job.tenant).kinds[job.kind] and key('slots', job.tenant, job.kind)
   local whole = known[n] and claims[n] and slot > now and call('ZSCORE', admitted, id)
+    and (not of_kind or call('ZSCORE', of_kind, id))
+    and (job.resource == '' or call('HEXISTS', key('holders', job.tenant), job.resource) == 1)
   if not whole then missing[#missing + 1] = id end
   if mend then
     if not whole then
@@ -25,7 +28,7 @@ for n, id in ipairs(ids) do
     end
     call('ZADD', slots, 'GT', until_ms, id)
     call('ZADD', admitted, 'GT', until_ms, id)
-    if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), 'GT', until_ms, id) end
+    if of_kind then call('ZADD', of_kind, 'GT', until_ms, id) end
     if job.resource ~= '' then call('HSETNX', key('holders', job.tenant), job.resource, id) end
   end
 end
