@@ -15,8 +15,8 @@ use unity_shared::{
 
 use crate::{
     auth::{KeyOwners, KeyUses, Passwords, SessionOwners, SigningKeys},
-    error::ApiError,
     enqueue::{GroupCommit, WaitingCaps, start_group_commit},
+    error::ApiError,
     look_up::{JobReads, start_job_reads},
     news::{News, NewsWatch, Subject},
     outbound::Outbound,

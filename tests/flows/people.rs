@@ -43,7 +43,11 @@ pub async fn come_in(
     tenant: &str,
     (email, role): (&str, &str),
 ) -> UserId {
-    let before = mailbox.mails().iter().filter(|mail| mail.to == [email]).count();
+    let before = mailbox
+        .mails()
+        .iter()
+        .filter(|mail| mail.to == [email])
+        .count();
     invite(admin, tenant, email, role).await.expect(201);
     let mail = mailbox.newest_to(email, before + 1).await;
     let admitted = accept(stack, &mail.token(), PASSWORD).await.expect(200);
@@ -52,7 +56,11 @@ pub async fn come_in(
 
 pub async fn log_in(stack: &Stack, email: &str, password: &str, tenant: &str) -> Answer {
     let order = json!({ "email": email, "password": password, "tenant_id": tenant });
-    stack.admin.without_key().post("/api/v1/auth/token", &order).await
+    stack
+        .admin
+        .without_key()
+        .post("/api/v1/auth/token", &order)
+        .await
 }
 
 /// A caller in a session of the person.
@@ -62,6 +70,8 @@ pub async fn logged_in(stack: &Stack, email: &str, tenant: &str) -> Caller {
 }
 
 pub async fn members(caller: &Caller, tenant: &str) -> Vec<Value> {
-    let page = caller.get(&format!("/api/v1/tenants/{tenant}/members")).await;
+    let page = caller
+        .get(&format!("/api/v1/tenants/{tenant}/members"))
+        .await;
     page.expect(200).json["items"].as_array().unwrap().clone()
 }

@@ -145,29 +145,27 @@ async fn keys(State(inner): Shared) -> Json<Value> {
     Json(json!({ "keys": [inner.key.as_verification_key()] }))
 }
 
-async fn authorize(
-    State(inner): Shared,
-    Query(asked): Query<HashMap<String, String>>,
-) -> Response {
+async fn authorize(State(inner): Shared, Query(asked): Query<HashMap<String, String>>) -> Response {
     assert_eq!(asked["response_type"], "code");
     assert_eq!(asked["client_id"], CLIENT_ID);
     assert_eq!(asked["code_challenge_method"], "S256");
     assert!(asked["scope"].split(' ').any(|scope| scope == "openid"));
     let code = uuid::Uuid::now_v7().to_string();
     let kept = ["nonce", "code_challenge", "redirect_uri"].map(|name| asked[name].clone());
-    let back = format!("{}?code={code}&state={}", asked["redirect_uri"], asked["state"]);
+    let back = format!(
+        "{}?code={code}&state={}",
+        asked["redirect_uri"], asked["state"]
+    );
     inner.codes.lock().unwrap().insert(code, kept);
     (StatusCode::SEE_OTHER, [("location", back)]).into_response()
 }
 
-async fn token(
-    State(inner): Shared,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
-    let asked: HashMap<String, String> =
-        form_urlencoded::parse(body.as_bytes()).into_owned().collect();
-    let refuse = |error: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
+async fn token(State(inner): Shared, headers: HeaderMap, body: String) -> Response {
+    let asked: HashMap<String, String> = form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
+    let refuse =
+        |error: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
     // RFC 6749, 2.3.1: both parts are form-encoded before they are encoded again.
     let encode = |text: &str| {
         let bytes = text.bytes().map(|b| match b {
@@ -181,7 +179,8 @@ async fn token(
     if headers["authorization"].to_str().unwrap() != format!("Basic {expected}") {
         return refuse("invalid_client");
     }
-    let Some([nonce, challenge, redirect]) = inner.codes.lock().unwrap().remove(&asked["code"]) else {
+    let Some([nonce, challenge, redirect]) = inner.codes.lock().unwrap().remove(&asked["code"])
+    else {
         return refuse("invalid_grant");
     };
     let verifier = URL_SAFE_NO_PAD.encode(Sha256::digest(&asked["code_verifier"]));
@@ -189,7 +188,8 @@ async fn token(
         return refuse("invalid_grant");
     }
     let id_token = id_token(&inner, nonce);
-    Json(json!({ "access_token": "unused", "token_type": "Bearer", "id_token": id_token })).into_response()
+    Json(json!({ "access_token": "unused", "token_type": "Bearer", "id_token": id_token }))
+        .into_response()
 }
 
 fn id_token(inner: &Inner, nonce: String) -> String {
@@ -214,7 +214,13 @@ fn id_token(inner: &Inner, nonce: String) -> String {
     if lies.unsigned {
         return format!("{text}.");
     }
-    let key = if lies.other_key { &inner.other } else { &inner.key };
-    let signature = key.sign(&CoreJwsSigningAlgorithm::EdDsa, text.as_bytes()).unwrap();
+    let key = if lies.other_key {
+        &inner.other
+    } else {
+        &inner.key
+    };
+    let signature = key
+        .sign(&CoreJwsSigningAlgorithm::EdDsa, text.as_bytes())
+        .unwrap();
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

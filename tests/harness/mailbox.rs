@@ -111,7 +111,9 @@ impl Mail {
     /// The token in it.
     pub fn token(&self) -> String {
         let body = self.body();
-        let start = body.find("um_").unwrap_or_else(|| panic!("no token: {body}"));
+        let start = body
+            .find("um_")
+            .unwrap_or_else(|| panic!("no token: {body}"));
         body[start..start + 46].to_owned()
     }
 }
@@ -187,5 +189,8 @@ async fn hear(lines: &mut BufReader<OwnedReadHalf>) -> Option<String> {
 }
 
 async fn say(write: &mut OwnedWriteHalf, reply: &str) -> Option<()> {
-    write.write_all(format!("{reply}\r\n").as_bytes()).await.ok()
+    write
+        .write_all(format!("{reply}\r\n").as_bytes())
+        .await
+        .ok()
 }

@@ -106,7 +106,12 @@ impl Stack {
             probe_jobs: true,
             secret_key: Secret::new(SECRET_KEY),
             tenant_grace: options.tenant_grace,
-            public_url: Some(options.public_url.clone().unwrap_or_else(|| api_url.clone())),
+            public_url: Some(
+                options
+                    .public_url
+                    .clone()
+                    .unwrap_or_else(|| api_url.clone()),
+            ),
             loopback_providers: true,
         };
         let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);

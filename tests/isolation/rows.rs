@@ -29,7 +29,8 @@ async fn stack_of_two() -> Stack {
             .await
             .expect(202);
         stack.ended(&caller, &job.text_of("id")).await;
-        let invitee = json!({ "email": format!("{tenant}-canary@people.example"), "role": "viewer" });
+        let invitee =
+            json!({ "email": format!("{tenant}-canary@people.example"), "role": "viewer" });
         let path = format!("/api/v1/tenants/{tenant}/members");
         let invited = caller.post(&path, &invitee).await.expect(201);
         stack.ended(&caller, &invited.text_of("job_id")).await;

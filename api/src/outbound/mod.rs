@@ -100,13 +100,19 @@ impl Outbound {
     }
 
     /// Sends a request and answers whatever comes, also a redirect.
-    pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, OutboundError> {
+    pub async fn send(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Vec<u8>>, OutboundError> {
         tokio::time::timeout(PATIENCE, self.exchange(request))
             .await
             .map_err(|_| OutboundError::Timeout)?
     }
 
-    async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, OutboundError> {
+    async fn exchange(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Vec<u8>>, OutboundError> {
         let target = self.target(request.uri())?;
         let address = self.resolve(&target).await?;
         let stream = TcpStream::connect(address)
@@ -127,13 +133,19 @@ impl Outbound {
         let authority = uri.authority().ok_or(OutboundError::Address)?;
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let is_plain = uri.scheme() == Some(&Scheme::HTTP) && self.loopback;
-        if !(is_tls || is_plain) || authority.as_str().contains('@') || authority.host().is_empty() {
+        if !(is_tls || is_plain) || authority.as_str().contains('@') || authority.host().is_empty()
+        {
             return Err(OutboundError::Address);
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
         Ok(Target {
             host: host.to_owned(),
-            port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            port: authority
+                .port_u16()
+                .unwrap_or(if is_tls { 443 } else { 80 }),
             is_tls,
         })
     }
@@ -191,17 +203,14 @@ async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
             .map_err(OutboundError::Body)?;
         Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
     };
-    tokio::pin!(connection);
-    tokio::pin!(exchange);
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut exchange => return answer,
-            ended = &mut connection => {
-                ended.map_err(OutboundError::Exchange)?;
-                // All has been read; what is left of the answer is in memory.
-                return exchange.await;
-            }
+    tokio::pin!(connection, exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        ended = &mut connection => {
+            ended.map_err(OutboundError::Exchange)?;
+            // All has been read; what is left of the answer is in memory.
+            exchange.await
         }
     }
 }
@@ -249,7 +258,10 @@ mod tests {
             "https://[::ffff:10.0.0.1]",
         ] {
             let refused = outbound.send(request(inside)).await;
-            assert!(matches!(refused, Err(OutboundError::Blocked)), "{inside}: {refused:?}");
+            assert!(
+                matches!(refused, Err(OutboundError::Blocked)),
+                "{inside}: {refused:?}"
+            );
         }
     }
 
@@ -268,7 +280,10 @@ mod tests {
         });
         let outbound = Outbound::new(true);
         let refused = outbound.send(request(&address)).await;
-        assert!(matches!(refused, Err(OutboundError::Body(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(OutboundError::Body(_))),
+            "{refused:?}"
+        );
         server.await.unwrap();
     }
 }

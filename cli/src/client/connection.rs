@@ -170,9 +170,7 @@ impl Api {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> Result<Value> {
-        let mut request = self
-            .client
-            .request(method, self.url(path, query)?);
+        let mut request = self.client.request(method, self.url(path, query)?);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }

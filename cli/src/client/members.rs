@@ -82,11 +82,15 @@ pub(crate) async fn run(args: MembersArgs) -> Result<()> {
         MembersCommand::Invite { email, role } => {
             let order = json!({ "email": email, "role": role });
             let invitation = api.send(Method::POST, &members, &order).await?;
-            api.show(&invitation, |invitation| table::fields(invitation, INVITATION));
+            api.show(&invitation, |invitation| {
+                table::fields(invitation, INVITATION)
+            });
         }
         MembersCommand::SetRole { user, role } => {
             let path = [&members[..], &[&user]].concat();
-            let member = api.send(Method::PATCH, &path, &json!({ "role": role })).await?;
+            let member = api
+                .send(Method::PATCH, &path, &json!({ "role": role }))
+                .await?;
             api.show(&member, |member| table::fields(member, COLUMNS));
         }
         MembersCommand::Remove { user } => {

@@ -214,6 +214,8 @@ async fn lock_admins_and(
     )
     .fetch_all(tx.connection())
     .await?;
-    let rows = rows.into_iter().map(|row| (row.user_id, row.role, row.version));
+    let rows = rows
+        .into_iter()
+        .map(|row| (row.user_id, row.role, row.version));
     Ok(rows.collect())
 }

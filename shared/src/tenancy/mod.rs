@@ -39,8 +39,8 @@ pub use purge::{
 pub use quota::{QUOTA_MAX, Quota, QuotaOverrides, ResourceQuota};
 pub use quota_usage::{
     QuotaError, QuotaFull, list_quota_usage, record_cluster_use, release_quota,
-    release_quota_as_operator, release_quota_as_registrar, reserve_quota, reserve_quota_as_operator,
-    reserve_quota_as_registrar,
+    release_quota_as_operator, release_quota_as_registrar, reserve_quota,
+    reserve_quota_as_operator, reserve_quota_as_registrar,
 };
 pub use role::Role;
 pub use scope::{InvalidScope, Resource, Scope, Scopes};

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{ACCEPT, PASSWORD, accept, come_in, invite, log_in, logged_in, members, stack_with_mail};
+use super::{
+    ACCEPT, PASSWORD, accept, come_in, invite, log_in, logged_in, members, stack_with_mail,
+};
 use crate::harness::{Answer, Stack};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,7 +20,11 @@ async fn an_invited_person_signs_up_with_the_code_in_the_mail_and_logs_in() {
     let job = stack.ended(&admin, &invited.text_of("job_id")).await;
     assert_eq!(job["kind"], "send_notification");
     assert_eq!(job["result"]["sent"], true);
-    assert_eq!(members(&admin, "acme").await.len(), 1, "nobody is a member by another's word");
+    assert_eq!(
+        members(&admin, "acme").await.len(),
+        1,
+        "nobody is a member by another's word"
+    );
     let token = mailbox.newest_to(email, 1).await.token();
     let order = json!({ "token": token, "name": "Jürgen", "password": PASSWORD });
     let nobody = stack.admin.without_key();
@@ -27,7 +33,10 @@ async fn an_invited_person_signs_up_with_the_code_in_the_mail_and_logs_in() {
     assert_eq!(admitted.json["role"], "tenant-member");
     let engineer = logged_in(&stack, email, "acme").await;
     let seen = members(&engineer, "acme").await;
-    let own: Vec<&Value> = seen.iter().filter(|member| member["email"] == email).collect();
+    let own: Vec<&Value> = seen
+        .iter()
+        .filter(|member| member["email"] == email)
+        .collect();
     assert_eq!(own.len(), 1);
     assert_eq!(own[0]["name"], "Jürgen");
     assert_eq!(own[0]["user_id"], admitted.json["user_id"]);
@@ -47,25 +56,57 @@ async fn a_stolen_mail_does_not_open_an_account_that_exists() {
     let bravo = stack.create_tenant("bravo").await;
     let email = "both@people.example";
     let person = come_in(&stack, &mailbox, &alpha, "alpha", (email, "viewer")).await;
-    let other = come_in(&stack, &mailbox, &bravo, "bravo", ("other@people.example", "admin")).await;
+    let other = come_in(
+        &stack,
+        &mailbox,
+        &bravo,
+        "bravo",
+        ("other@people.example", "admin"),
+    )
+    .await;
     assert_ne!(person, other);
-    invite(&bravo, "bravo", "BOTH@people.example", "admin").await.expect(201);
+    invite(&bravo, "bravo", "BOTH@people.example", "admin")
+        .await
+        .expect(201);
     let token = mailbox.newest_to("BOTH@people.example", 1).await.token();
     let order = json!({ "token": token });
     let thief = stack.admin.without_key();
-    thief.post(ACCEPT, &order).await.problem(401, "invitation.needs_login");
-    accept(&stack, &token, "another long password").await.problem(401, "auth.failed");
+    thief
+        .post(ACCEPT, &order)
+        .await
+        .problem(401, "invitation.needs_login");
+    accept(&stack, &token, "another long password")
+        .await
+        .problem(401, "auth.failed");
     let somebody = logged_in(&stack, "other@people.example", "bravo").await;
-    somebody.post(ACCEPT, &order).await.problem(403, "invitation.of_another");
-    bravo.post(ACCEPT, &order).await.problem(403, "session.required");
-    thief.with_key("garbage").post(ACCEPT, &order).await.problem(401, "auth.required");
-    log_in(&stack, email, PASSWORD, "bravo").await.problem(401, "auth.failed");
+    somebody
+        .post(ACCEPT, &order)
+        .await
+        .problem(403, "invitation.of_another");
+    bravo
+        .post(ACCEPT, &order)
+        .await
+        .problem(403, "session.required");
+    thief
+        .with_key("garbage")
+        .post(ACCEPT, &order)
+        .await
+        .problem(401, "auth.required");
+    log_in(&stack, email, PASSWORD, "bravo")
+        .await
+        .problem(401, "auth.failed");
     let owner = logged_in(&stack, email, "alpha").await;
     let admitted = owner.post(ACCEPT, &order).await.expect(200);
     assert_eq!(admitted.text_of("user_id"), person.to_string());
     let in_bravo = logged_in(&stack, email, "bravo").await;
-    in_bravo.get("/api/v1/tenants/bravo/invitations").await.expect(200);
-    in_bravo.get("/api/v1/tenants/alpha/members").await.problem(404, "not_found");
+    in_bravo
+        .get("/api/v1/tenants/bravo/invitations")
+        .await
+        .expect(200);
+    in_bravo
+        .get("/api/v1/tenants/alpha/members")
+        .await
+        .problem(404, "not_found");
     stack.finish().await;
 }
 
@@ -76,11 +117,17 @@ async fn a_member_elsewhere_accepts_with_their_password() {
     let bravo = stack.create_tenant("bravo").await;
     let email = "both@people.example";
     let person = come_in(&stack, &mailbox, &alpha, "alpha", (email, "viewer")).await;
-    assert_eq!(come_in(&stack, &mailbox, &bravo, "bravo", (email, "member")).await, person);
+    assert_eq!(
+        come_in(&stack, &mailbox, &bravo, "bravo", (email, "member")).await,
+        person
+    );
     for (tenant, role) in [("alpha", "tenant-viewer"), ("bravo", "tenant-member")] {
         let caller = logged_in(&stack, email, tenant).await;
         let me = caller.get("/api/v1/auth/me").await.expect(200);
-        assert_eq!((&me.json["tenant_id"], &me.json["role"]), (&json!(tenant), &json!(role)));
+        assert_eq!(
+            (&me.json["tenant_id"], &me.json["role"]),
+            (&json!(tenant), &json!(role))
+        );
     }
     stack.finish().await;
 }
@@ -116,7 +163,10 @@ async fn a_code_that_is_used_up_revoked_expired_replaced_or_unknown_is_refused_a
             }
             _ => {
                 let resend = format!("{path}/resend");
-                admin.post(&resend, &json!({})).await.problem(409, "invitation.just_sent");
+                admin
+                    .post(&resend, &json!({}))
+                    .await
+                    .problem(409, "invitation.just_sent");
                 forget_when_mailed(&stack).await;
                 let again = admin.post(&resend, &json!({})).await.expect(202);
                 stack.ended(&admin, &again.text_of("id")).await;
@@ -134,7 +184,10 @@ async fn a_code_that_is_used_up_revoked_expired_replaced_or_unknown_is_refused_a
         faces.insert(face(&refused.problem(410, "invitation.gone")).to_string());
     }
     assert_eq!(faces.len(), 1, "{faces:#?}");
-    let newest = mailbox.newest_to("replaced@people.example", 2).await.token();
+    let newest = mailbox
+        .newest_to("replaced@people.example", 2)
+        .await
+        .token();
     accept(&stack, &newest, PASSWORD).await.expect(200);
     for (name, code) in [("revoked", 201), ("expired", 201), ("used", 409)] {
         let again = invite(&admin, "acme", &format!("{name}@people.example"), "viewer").await;
@@ -184,18 +237,32 @@ async fn an_invitation_tells_its_sender_nothing_about_the_address() {
     let (stack, mailbox) = stack_with_mail().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
-    come_in(&stack, &mailbox, &bravo, "bravo", ("known@people.example", "admin")).await;
+    come_in(
+        &stack,
+        &mailbox,
+        &bravo,
+        "bravo",
+        ("known@people.example", "admin"),
+    )
+    .await;
     let mut faces = BTreeSet::new();
     for email in ["known@people.example", "fresh@people.example"] {
         let answer = invite(&alpha, "alpha", email, "viewer").await.expect(201);
         let id = answer.text_of("id");
         stack.ended(&alpha, &answer.text_of("job_id")).await;
-        let later = alpha.get(&format!("/api/v1/tenants/alpha/invitations/{id}")).await;
-        let mail = mailbox.mails().into_iter().rfind(|mail| mail.to == [email]).unwrap();
+        let later = alpha
+            .get(&format!("/api/v1/tenants/alpha/invitations/{id}"))
+            .await;
+        let mail = mailbox
+            .mails()
+            .into_iter()
+            .rfind(|mail| mail.to == [email])
+            .unwrap();
         let shape = |value: &Value| {
             let fields = value.as_object().unwrap().iter();
-            let fields: Vec<(String, bool)> =
-                fields.map(|(name, value)| (name.clone(), value.is_null())).collect();
+            let fields: Vec<(String, bool)> = fields
+                .map(|(name, value)| (name.clone(), value.is_null()))
+                .collect();
             format!("{fields:?}")
         };
         let body = mail.body().replace(&mail.token(), "-");
@@ -235,7 +302,11 @@ async fn a_known_person_who_becomes_a_first_administrator_keeps_their_password()
     let email = "known@people.example";
     come_in(&stack, &mailbox, &alpha, "alpha", (email, "viewer")).await;
     let order = json!({ "id": "bravo", "name": "Bravo", "admin_email": "Known@People.example" });
-    let created = stack.admin.post("/api/v1/tenants", &order).await.expect(201);
+    let created = stack
+        .admin
+        .post("/api/v1/tenants", &order)
+        .await
+        .expect(201);
     assert!(created.json["admin_password"].is_null(), "{}", created.text);
     let admin = logged_in(&stack, email, "bravo").await;
     let me = admin.get("/api/v1/auth/me").await.expect(200);
@@ -255,7 +326,10 @@ async fn the_link_in_the_mail_opens_a_page_that_asks_nobody_but_the_api() {
     assert!(page.text.contains("/invitation/page.js") && script.text.contains(ACCEPT));
     for part in [&page, &script] {
         let policy = part.header("content-security-policy");
-        assert!(policy.contains("default-src 'self'") && !policy.contains("http"), "{policy}");
+        assert!(
+            policy.contains("default-src 'self'") && !policy.contains("http"),
+            "{policy}"
+        );
         assert_eq!(part.header("referrer-policy"), "no-referrer");
         for outside in ["http://", "https://", "src=\"//", "innerHTML"] {
             assert!(!part.text.contains(outside), "{outside}");

@@ -29,7 +29,11 @@ async fn unity(stack: &Stack, key: &Caller, args: &[&str], typed: &str) -> Outpu
 }
 
 fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
@@ -39,19 +43,38 @@ async fn people_are_managed_from_the_command_line() {
     let admin = stack.create_tenant("acme").await;
     let email = "typist@people.example";
     let invite = ["members", "invite", email, "--role", "viewer", "--json"];
-    let invited: Value = serde_json::from_str(&said(&unity(&stack, &admin, &invite, "").await)).unwrap();
+    let invited: Value =
+        serde_json::from_str(&said(&unity(&stack, &admin, &invite, "").await)).unwrap();
     let id = invited["id"].as_str().unwrap();
     assert!(said(&unity(&stack, &admin, &["invitations", "list"], "").await).contains(email));
-    assert!(said(&unity(&stack, &admin, &["invitations", "show", id], "").await).contains("pending"));
+    assert!(
+        said(&unity(&stack, &admin, &["invitations", "show", id], "").await).contains("pending")
+    );
     let code = mailbox.newest_to(email, 1).await.token();
-    let accept = ["invitations", "accept", &code, "--name", "Typist", "--password-stdin"];
-    let admitted = unity(&stack, &admin.without_key(), &accept, &format!("{PASSWORD}\n")).await;
+    let accept = [
+        "invitations",
+        "accept",
+        &code,
+        "--name",
+        "Typist",
+        "--password-stdin",
+    ];
+    let admitted = unity(
+        &stack,
+        &admin.without_key(),
+        &accept,
+        &format!("{PASSWORD}\n"),
+    )
+    .await;
     assert!(said(&admitted).contains("acme"));
     log_in(&stack, email, PASSWORD, "acme").await.expect(200);
     let listed = said(&unity(&stack, &admin, &["members", "list", "--json"], "").await);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let items = listed["items"].as_array().unwrap();
-    let member = items.iter().find(|member| member["email"] == email).unwrap();
+    let member = items
+        .iter()
+        .find(|member| member["email"] == email)
+        .unwrap();
     let user = member["user_id"].as_str().unwrap();
     let raised = ["members", "set-role", user, "member", "--tenant", "acme"];
     assert!(said(&unity(&stack, &stack.admin, &raised, "").await).contains("tenant-member"));
@@ -62,7 +85,8 @@ async fn people_are_managed_from_the_command_line() {
     let nowhere = unity(&stack, &stack.admin, &["members", "list"], "").await;
     assert!(String::from_utf8_lossy(&nowhere.stderr).contains("--tenant"));
     let other = ["members", "invite", "revoked@people.example", "--json"];
-    let invited: Value = serde_json::from_str(&said(&unity(&stack, &admin, &other, "").await)).unwrap();
+    let invited: Value =
+        serde_json::from_str(&said(&unity(&stack, &admin, &other, "").await)).unwrap();
     let id = invited["id"].as_str().unwrap();
     said(&unity(&stack, &admin, &["invitations", "revoke", id], "").await);
     let revoked = ["invitations", "list", "--status", "revoked"];

@@ -10,18 +10,31 @@ async fn a_mail_that_was_put_off_leaves_later_and_is_the_same_mail() {
     let (stack, mailbox) = stack_with_mail().await;
     let admin = stack.create_tenant("acme").await;
     mailbox.refuse(&["451 4.7.1 come again", "421 4.3.2 too busy"]);
-    let invited = invite(&admin, "acme", "late@people.example", "viewer").await.expect(201);
+    let invited = invite(&admin, "acme", "late@people.example", "viewer")
+        .await
+        .expect(201);
     let job = stack.ended(&admin, &invited.text_of("job_id")).await;
-    assert_eq!((&job["status"], &job["attempt"]), (&json!("succeeded"), &json!(3)));
+    assert_eq!(
+        (&job["status"], &job["attempt"]),
+        (&json!("succeeded"), &json!(3))
+    );
     let mails = mailbox.mails();
     assert_eq!(mails.len(), 1);
     let id = format!("<{}@unity.test>", job["id"].as_str().unwrap());
     assert_eq!(mails[0].header("message-id"), id);
     assert_eq!(job["result"]["message_id"], id);
-    let attempts = admin.get(&format!("/api/v1/jobs/{}/attempts", invited.text_of("job_id"))).await;
+    let attempts = admin
+        .get(&format!(
+            "/api/v1/jobs/{}/attempts",
+            invited.text_of("job_id")
+        ))
+        .await;
     let first = &attempts.expect(200).json["items"][0];
     assert_eq!(first["error"]["code"], "mail.put_off");
-    assert!(!first.to_string().contains("come again"), "the server's words stay inside");
+    assert!(
+        !first.to_string().contains("come again"),
+        "the server's words stay inside"
+    );
     stack.finish().await;
 }
 
@@ -30,14 +43,22 @@ async fn a_mail_that_was_refused_fails_its_job_and_can_be_sent_again() {
     let (stack, mailbox) = stack_with_mail().await;
     let admin = stack.create_tenant("acme").await;
     mailbox.refuse(&["550 5.1.1 no such user"]);
-    let invited = invite(&admin, "acme", "gone@people.example", "viewer").await.expect(201);
+    let invited = invite(&admin, "acme", "gone@people.example", "viewer")
+        .await
+        .expect(201);
     let job = stack.ended(&admin, &invited.text_of("job_id")).await;
-    assert_eq!((&job["status"], &job["attempt"]), (&json!("failed"), &json!(1)));
+    assert_eq!(
+        (&job["status"], &job["attempt"]),
+        (&json!("failed"), &json!(1))
+    );
     assert_eq!(job["error"]["code"], "mail.refused");
     assert_eq!(job["error"]["retryable"], false);
     let path = invited.header("location").to_owned();
     assert!(admin.get(&path).await.json["mailed_at"].is_null());
-    let again = admin.post(&format!("{path}/resend"), &json!({})).await.expect(202);
+    let again = admin
+        .post(&format!("{path}/resend"), &json!({}))
+        .await
+        .expect(202);
     let job = stack.ended(&admin, &again.text_of("id")).await;
     assert_eq!(job["status"], "succeeded");
     assert_eq!(mailbox.mails().len(), 1);
@@ -48,7 +69,9 @@ async fn a_mail_that_was_refused_fails_its_job_and_can_be_sent_again() {
 async fn one_issue_of_an_invitation_is_one_mail_whoever_asks_for_it_again() {
     let (stack, mailbox) = stack_with_mail().await;
     let admin = stack.create_tenant("acme").await;
-    let invited = invite(&admin, "acme", "calm@people.example", "viewer").await.expect(201);
+    let invited = invite(&admin, "acme", "calm@people.example", "viewer")
+        .await
+        .expect(201);
     stack.ended(&admin, &invited.text_of("job_id")).await;
     let payload = json!({ "template": "invitation", "invitation_id": invited.json["id"] });
     for _ in 0..3 {
@@ -61,7 +84,10 @@ async fn one_issue_of_an_invitation_is_one_mail_whoever_asks_for_it_again() {
     admin.delete(invited.header("location")).await.expect(204);
     let order = json!({ "kind": "send_notification", "payload": payload });
     let job = admin.post("/api/v1/jobs", &order).await.expect(202);
-    assert_eq!(stack.ended(&admin, &job.text_of("id")).await["status"], "cancelled");
+    assert_eq!(
+        stack.ended(&admin, &job.text_of("id")).await["status"],
+        "cancelled"
+    );
     stack.finish().await;
 }
 
@@ -71,7 +97,9 @@ async fn another_tenants_invitation_cannot_be_mailed() {
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     mailbox.refuse(&["550 5.1.1 no such user"]);
-    let theirs = invite(&bravo, "bravo", "theirs@bravo.example", "viewer").await.expect(201);
+    let theirs = invite(&bravo, "bravo", "theirs@bravo.example", "viewer")
+        .await
+        .expect(201);
     stack.ended(&bravo, &theirs.text_of("job_id")).await;
     let mut errors = Vec::new();
     for id in [theirs.text_of("id"), uuid::Uuid::now_v7().to_string()] {
@@ -139,15 +167,24 @@ async fn a_mail_has_fixed_words_and_nothing_that_a_name_could_add() {
         let email = format!("{number}@people.example");
         invite(&admin, &id, &email, "viewer").await.expect(201);
         let mail = mailbox.newest_to(&email, 1).await;
-        assert_eq!(mail.header("subject"), format!("Invitation to {id} on Unity"));
+        assert_eq!(
+            mail.header("subject"),
+            format!("Invitation to {id} on Unity")
+        );
         assert_eq!(mail.header("from"), "Unity <unity@unity.test>");
         assert_eq!(mail.header("to"), email);
         assert!(mail.header("content-type").starts_with("text/plain"));
         let body = mail.body();
         assert_eq!(body.contains(name), number == 0, "{body}");
         assert!(!body.contains("evil"), "{body}");
-        let links: Vec<&str> = body.split_whitespace().filter(|word| word.contains("://")).collect();
-        assert_eq!(links, [format!("https://unity.test/invitation#{}", mail.token())]);
+        let links: Vec<&str> = body
+            .split_whitespace()
+            .filter(|word| word.contains("://"))
+            .collect();
+        assert_eq!(
+            links,
+            [format!("https://unity.test/invitation#{}", mail.token())]
+        );
     }
     stack.finish().await;
 }
@@ -168,7 +205,9 @@ async fn no_mail_of_one_tenant_has_anything_of_another() {
         }
         eventually("six more mails", || async {
             let mails = mailbox.mails();
-            let own = mails.iter().filter(|mail| mail.text.contains(&format!("Canary {tenant}")));
+            let own = mails
+                .iter()
+                .filter(|mail| mail.text.contains(&format!("Canary {tenant}")));
             (own.count() == 6).then_some(())
         })
         .await;

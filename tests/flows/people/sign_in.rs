@@ -4,7 +4,7 @@ use reqwest::{Client, Response, header, redirect::Policy};
 use serde_json::{Value, json};
 
 use super::{come_in, invite, logged_in, members, stack_with_mail};
-use crate::harness::{Caller, IdentityProvider, Lies, Stack, CLIENT_ID, CLIENT_SECRET};
+use crate::harness::{CLIENT_ID, CLIENT_SECRET, Caller, IdentityProvider, Lies, Stack};
 
 /// A browser: it keeps the one cookie that it is given, and follows no redirect by itself.
 struct Browser {
@@ -15,7 +15,10 @@ struct Browser {
 impl Browser {
     fn new() -> Self {
         let client = Client::builder().redirect(Policy::none()).build().unwrap();
-        Self { client, cookie: None }
+        Self {
+            client,
+            cookie: None,
+        }
     }
 
     async fn get(&mut self, url: &str) -> Response {
@@ -26,7 +29,10 @@ impl Browser {
         let answer = request.send().await.unwrap();
         if let Some(set) = answer.headers().get(header::SET_COOKIE) {
             let set = set.to_str().unwrap();
-            assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
+            assert!(
+                set.contains("HttpOnly") && set.contains("SameSite=Lax"),
+                "{set}"
+            );
             self.cookie = Some(set.split(';').next().unwrap().to_owned());
         }
         answer
@@ -43,13 +49,20 @@ impl Browser {
 }
 
 fn location(answer: &Response) -> String {
-    answer.headers()[header::LOCATION].to_str().unwrap().to_owned()
+    answer.headers()[header::LOCATION]
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 async fn refused(answer: Response) {
     let status = answer.status();
     let body: Value = answer.json().await.unwrap();
-    assert_eq!((status.as_u16(), &body["code"]), (401, &json!("sign_in.failed")), "{body}");
+    assert_eq!(
+        (status.as_u16(), &body["code"]),
+        (401, &json!("sign_in.failed")),
+        "{body}"
+    );
 }
 
 async fn set_provider(
@@ -78,7 +91,9 @@ async fn caller_of(stack: &Stack, answer: Response) -> Caller {
     let status = answer.status();
     let tokens: Value = answer.json().await.unwrap();
     assert_eq!(status, 200, "{tokens}");
-    stack.admin.with_key(tokens["access_token"].as_str().unwrap())
+    stack
+        .admin
+        .with_key(tokens["access_token"].as_str().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +105,10 @@ async fn somebody_whom_the_tenants_provider_knows_is_let_in_and_stays_the_same_p
     provider.log_in("subject-1", "new@people.example");
     let person = caller_of(&stack, sign_in(&stack, "acme").await).await;
     let me = person.get("/api/v1/auth/me").await.expect(200);
-    assert_eq!((&me.json["tenant_id"], &me.json["role"]), (&json!("acme"), &json!("tenant-member")));
+    assert_eq!(
+        (&me.json["tenant_id"], &me.json["role"]),
+        (&json!("acme"), &json!("tenant-member"))
+    );
     // Its name for them counts, not an address that may be another's tomorrow.
     provider.log_in("subject-1", "renamed@people.example");
     let again = caller_of(&stack, sign_in(&stack, "acme").await).await;
@@ -102,7 +120,9 @@ async fn somebody_whom_the_tenants_provider_knows_is_let_in_and_stays_the_same_p
     admin.delete(&path).await.expect(204);
     provider.log_in("subject-1", "new@people.example");
     refused(sign_in(&stack, "acme").await).await;
-    invite(&admin, "acme", "new@people.example", "viewer").await.expect(201);
+    invite(&admin, "acme", "new@people.example", "viewer")
+        .await
+        .expect(201);
     let back = caller_of(&stack, sign_in(&stack, "acme").await).await;
     let me = back.get("/api/v1/auth/me").await.expect(200);
     assert_eq!(me.json["role"], "tenant-viewer");
@@ -117,13 +137,34 @@ async fn a_token_that_is_not_the_answer_to_our_question_is_refused() {
     set_provider(&admin, "acme", &provider, Some("viewer")).await;
     provider.log_in("1", "new@people.example");
     for lies in [
-        Lies { nonce: Some("another".to_owned()), ..Lies::default() },
-        Lies { audience: Some("somebody else".to_owned()), ..Lies::default() },
-        Lies { issuer: Some("http://127.0.0.1:1".to_owned()), ..Lies::default() },
-        Lies { email_verified: Some(false), ..Lies::default() },
-        Lies { expired: true, ..Lies::default() },
-        Lies { other_key: true, ..Lies::default() },
-        Lies { unsigned: true, ..Lies::default() },
+        Lies {
+            nonce: Some("another".to_owned()),
+            ..Lies::default()
+        },
+        Lies {
+            audience: Some("somebody else".to_owned()),
+            ..Lies::default()
+        },
+        Lies {
+            issuer: Some("http://127.0.0.1:1".to_owned()),
+            ..Lies::default()
+        },
+        Lies {
+            email_verified: Some(false),
+            ..Lies::default()
+        },
+        Lies {
+            expired: true,
+            ..Lies::default()
+        },
+        Lies {
+            other_key: true,
+            ..Lies::default()
+        },
+        Lies {
+            unsigned: true,
+            ..Lies::default()
+        },
     ] {
         provider.lie(lies.clone());
         let answer = sign_in(&stack, "acme").await;
@@ -168,7 +209,13 @@ async fn a_state_is_good_once_in_the_browser_that_began() {
         .unwrap();
     refused(own.get(&back).await).await;
     // What was never begun.
-    for query in ["", "?state=", "?state=acme.x&code=x", "?code=x", "?error=access_denied"] {
+    for query in [
+        "",
+        "?state=",
+        "?state=acme.x&code=x",
+        "?code=x",
+        "?error=access_denied",
+    ] {
         let url = format!("{}/api/v1/auth/oidc/callback{query}", stack.api_url);
         refused(own.get(&url).await).await;
     }
@@ -194,13 +241,24 @@ async fn a_tenants_provider_opens_no_other_tenant_and_nobody_elses_account() {
     invite(&alpha, "alpha", email, "viewer").await.expect(201);
     let person = caller_of(&stack, sign_in(&stack, "alpha").await).await;
     let me = person.get("/api/v1/auth/me").await.expect(200);
-    assert_eq!((&me.json["tenant_id"], &me.json["role"]), (&json!("alpha"), &json!("tenant-viewer")));
-    person.get("/api/v1/tenants/bravo/members").await.problem(404, "not_found");
+    assert_eq!(
+        (&me.json["tenant_id"], &me.json["role"]),
+        (&json!("alpha"), &json!("tenant-viewer"))
+    );
+    person
+        .get("/api/v1/tenants/bravo/members")
+        .await
+        .problem(404, "not_found");
     logged_in(&stack, email, "bravo").await;
     // The state of one tenant's sign-in does not open another's.
     let mut browser = Browser::new();
     let back = browser.to_the_provider_and_back(&stack, "alpha").await;
-    refused(browser.get(&back.replace("state=alpha.", "state=bravo.")).await).await;
+    refused(
+        browser
+            .get(&back.replace("state=alpha.", "state=bravo."))
+            .await,
+    )
+    .await;
     // A provider that says it is another, and an answer that says so.
     let back = browser.to_the_provider_and_back(&stack, "alpha").await;
     let url = format!("{back}&iss={}", of_bravo.url);
@@ -227,9 +285,13 @@ async fn nobody_comes_in_over_the_quota_or_without_a_default_role() {
     provider.log_in("2", "two@people.example");
     let full = sign_in(&stack, "small").await;
     assert_eq!(full.status(), 429, "{}", full.text().await.unwrap());
-    let users = stack.count("SELECT count(*) FROM users WHERE email LIKE '%@people.example'").await;
+    let users = stack
+        .count("SELECT count(*) FROM users WHERE email LIKE '%@people.example'")
+        .await;
     assert_eq!(users, 1, "nothing is left of who was not let in");
-    invite(&admin, "small", "two@people.example", "viewer").await.problem(429, "quota_exceeded");
+    invite(&admin, "small", "two@people.example", "viewer")
+        .await
+        .problem(429, "quota_exceeded");
     stack.finish().await;
 }
 
@@ -242,17 +304,29 @@ async fn a_providers_secret_is_encrypted_and_shown_to_nobody() {
     let path = "/api/v1/tenants/acme/identity-provider";
     let shown = admin.get(path).await.expect(200);
     assert!(!shown.text.contains(CLIENT_SECRET));
-    assert_eq!(shown.json["redirect_uri"], format!("{}/api/v1/auth/oidc/callback", stack.api_url));
+    assert_eq!(
+        shown.json["redirect_uri"],
+        format!("{}/api/v1/auth/oidc/callback", stack.api_url)
+    );
     let kept: Vec<u8> = sqlx::query_scalar("SELECT sealed_secret FROM identity_providers")
         .fetch_one(&mut stack.owner().await)
         .await
         .unwrap();
-    assert!(!kept.windows(8).any(|part| part == &CLIENT_SECRET.as_bytes()[..8]));
+    assert!(
+        !kept
+            .windows(8)
+            .any(|part| part == &CLIENT_SECRET.as_bytes()[..8])
+    );
     admin.delete(path).await.expect(204);
     admin.get(path).await.problem(404, "not_found");
     for tenant in ["acme", "nobody"] {
         let start = format!("/api/v1/auth/oidc/{tenant}/start");
-        stack.admin.without_key().get(&start).await.problem(404, "not_found");
+        stack
+            .admin
+            .without_key()
+            .get(&start)
+            .await
+            .problem(404, "not_found");
     }
     stack.finish().await;
 }

@@ -15,8 +15,14 @@ async fn invite(caller: &Caller, tenant: &str) -> String {
 }
 
 async fn first_member(caller: &Caller, tenant: &str) -> String {
-    let page = caller.get(&format!("/api/v1/tenants/{tenant}/members")).await.expect(200);
-    page.json["items"][0]["user_id"].as_str().unwrap().to_owned()
+    let page = caller
+        .get(&format!("/api/v1/tenants/{tenant}/members"))
+        .await
+        .expect(200);
+    page.json["items"][0]["user_id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 async fn stack_of_two() -> (Stack, Caller, Caller) {
@@ -29,7 +35,10 @@ async fn stack_of_two() -> (Stack, Caller, Caller) {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_members_and_invitations_are_answered_as_ones_that_do_not_exist() {
     let (stack, alpha, bravo) = stack_of_two().await;
-    let (user, invitation) = (first_member(&bravo, "bravo").await, invite(&bravo, "bravo").await);
+    let (user, invitation) = (
+        first_member(&bravo, "bravo").await,
+        invite(&bravo, "bravo").await,
+    );
     let nobody = uuid::Uuid::now_v7().to_string();
     for (what, theirs) in [("members", &user), ("invitations", &invitation)] {
         let mut paths = Vec::new();
@@ -39,8 +48,17 @@ async fn another_tenants_members_and_invitations_are_answered_as_ones_that_do_no
             }
         }
         all_alike(&alpha, &paths, 404, "not_found").await;
-        all_alike(&alpha, &["bravo", "nobody"].map(|tenant| format!("/api/v1/tenants/{tenant}/{what}")), 404, "not_found").await;
-        for (method, body) in [(Method::DELETE, None), (Method::PATCH, Some(r#"{"role":"viewer"}"#))] {
+        all_alike(
+            &alpha,
+            &["bravo", "nobody"].map(|tenant| format!("/api/v1/tenants/{tenant}/{what}")),
+            404,
+            "not_found",
+        )
+        .await;
+        for (method, body) in [
+            (Method::DELETE, None),
+            (Method::PATCH, Some(r#"{"role":"viewer"}"#)),
+        ] {
             let mut faces = BTreeSet::new();
             for path in &paths {
                 let headers = [("content-type", "application/json")];
@@ -52,7 +70,11 @@ async fn another_tenants_members_and_invitations_are_answered_as_ones_that_do_no
         }
     }
     let mut faces = BTreeSet::new();
-    for (tenant, id) in [("alpha", &invitation), ("alpha", &nobody), ("bravo", &invitation)] {
+    for (tenant, id) in [
+        ("alpha", &invitation),
+        ("alpha", &nobody),
+        ("bravo", &invitation),
+    ] {
         let path = format!("/api/v1/tenants/{tenant}/invitations/{id}/resend");
         faces.insert(faceless(&alpha.post(&path, &json!({})).await));
     }
@@ -69,9 +91,10 @@ async fn another_tenants_members_and_invitations_are_answered_as_ones_that_do_no
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_people_holds_those_of_its_own_tenant_and_its_pages_are_its_own() {
     let (stack, alpha, bravo) = stack_of_two().await;
-    for (own, other, own_name, other_name) in
-        [(&alpha, &bravo, "alpha", "bravo"), (&bravo, &alpha, "bravo", "alpha")]
-    {
+    for (own, other, own_name, other_name) in [
+        (&alpha, &bravo, "alpha", "bravo"),
+        (&bravo, &alpha, "bravo", "alpha"),
+    ] {
         invite(own, own_name).await;
         let invitation = json!({ "email": "second@people.example", "role": "viewer" });
         let members = format!("/api/v1/tenants/{own_name}/members");
@@ -79,13 +102,21 @@ async fn a_list_of_people_holds_those_of_its_own_tenant_and_its_pages_are_its_ow
         let invitations = format!("/api/v1/tenants/{own_name}/invitations");
         for path in [&members, &invitations] {
             let page = own.get(path).await.expect(200);
-            assert!(page.text.contains(own_name) && !page.text.contains(other_name), "{}", page.text);
+            assert!(
+                page.text.contains(own_name) && !page.text.contains(other_name),
+                "{}",
+                page.text
+            );
         }
         let page = own.get(&format!("{invitations}?limit=1")).await.expect(200);
         let token = page.text_of("next_page_token");
         let theirs = format!("/api/v1/tenants/{other_name}/invitations?limit=1&page_token={token}");
         other.get(&theirs).await.problem(400, "page_token.invalid");
-        stack.admin.get(&theirs).await.problem(400, "page_token.invalid");
+        stack
+            .admin
+            .get(&theirs)
+            .await
+            .problem(400, "page_token.invalid");
     }
     stack.stop().await;
 }

@@ -4,21 +4,26 @@ use serde_json::json;
 
 use crate::harness::{Answer, Caller, Stack};
 
-pub async fn show_people(
-    stack: &Stack,
-    caller: &Caller,
-    conforms: &mut impl FnMut(&str, &Answer),
-) {
+pub async fn show_people(stack: &Stack, caller: &Caller, conforms: &mut impl FnMut(&str, &Answer)) {
     let members = "/api/v1/tenants/schema/members";
     let list = caller.get(members).await.expect(200);
     conforms("list_members", &list);
     let admins = list.json["items"].as_array().unwrap().iter();
-    let admin = admins.clone().find(|member| member["role"] == "tenant-admin").unwrap();
+    let admin = admins
+        .clone()
+        .find(|member| member["role"] == "tenant-admin")
+        .unwrap();
     let admin = format!("{members}/{}", admin["user_id"].as_str().unwrap());
     conforms("get_member", &caller.get(&admin).await.expect(200));
     let role = json!({ "role": "admin" });
-    conforms("change_member", &caller.patch(&admin, &role).await.expect(200));
-    let last = caller.delete(&admin).await.problem(409, "member.last_admin");
+    conforms(
+        "change_member",
+        &caller.patch(&admin, &role).await.expect(200),
+    );
+    let last = caller
+        .delete(&admin)
+        .await
+        .problem(409, "member.last_admin");
     conforms("remove_member", &last);
     let order = json!({ "email": "new@schema.example", "role": "viewer" });
     let invited = caller.post(members, &order).await.expect(201);
@@ -36,7 +41,10 @@ async fn show_invitations(
     conforms: &mut impl FnMut(&str, &Answer),
 ) {
     let invitations = "/api/v1/tenants/schema/invitations";
-    conforms("list_invitations", &caller.get(invitations).await.expect(200));
+    conforms(
+        "list_invitations",
+        &caller.get(invitations).await.expect(200),
+    );
     let path = invited.header("location").to_owned();
     conforms("get_invitation", &caller.get(&path).await.expect(200));
     let resend = format!("{path}/resend");
@@ -72,13 +80,19 @@ async fn show_provider(caller: &Caller, conforms: &mut impl FnMut(&str, &Answer)
         "issuer": "http://127.0.0.1:1", "client_id": "unity", "client_secret": "secret",
         "email_domains": ["schema.example"], "default_role": "viewer",
     });
-    conforms("put_identity_provider", &caller.put(path, &order).await.expect(200));
+    conforms(
+        "put_identity_provider",
+        &caller.put(path, &order).await.expect(200),
+    );
     conforms("get_identity_provider", &caller.get(path).await.expect(200));
     let nobody = caller.without_key();
     let start = nobody.get("/api/v1/auth/oidc/schema/start").await;
     conforms("start_sign_in", &start.expect(503));
     let callback = nobody.get("/api/v1/auth/oidc/callback?state=x").await;
     conforms("finish_sign_in", &callback.expect(401));
-    conforms("delete_identity_provider", &caller.delete(path).await.expect(204));
+    conforms(
+        "delete_identity_provider",
+        &caller.delete(path).await.expect(204),
+    );
     conforms("delete_identity_provider", &caller.delete(path).await);
 }

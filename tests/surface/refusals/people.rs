@@ -8,7 +8,14 @@ const MEMBERS: &str = "/api/v1/tenants/acme/members";
 const INVITATIONS: &str = "/api/v1/tenants/acme/invitations";
 const ACCEPT: &str = "/api/v1/invitations/accept";
 
-fn send(who: Who, method: &str, path: &str, body: &Value, status: u16, code: &'static str) -> Refusal {
+fn send(
+    who: Who,
+    method: &str,
+    path: &str,
+    body: &Value,
+    status: u16,
+    code: &'static str,
+) -> Refusal {
     Refusal {
         method: method.parse().unwrap(),
         ..Refusal::post(who, path, body.to_string(), status, code)
@@ -35,13 +42,33 @@ async fn an_invitation_to_what_is_no_address_or_no_role_is_refused_with_its_plac
         "a@[127.0.0.1]",
     ] {
         let order = json!({ "email": email, "role": "member" });
-        refusals.push(send(Who::Admin, "POST", MEMBERS, &order, 422, "validation.failed").at("/email"));
+        refusals.push(
+            send(
+                Who::Admin,
+                "POST",
+                MEMBERS,
+                &order,
+                422,
+                "validation.failed",
+            )
+            .at("/email"),
+        );
     }
     let long = json!({ "email": format!("a@{}", "b".repeat(253)), "role": "member" });
     refusals.push(send(Who::Admin, "POST", MEMBERS, &long, 422, "validation.failed").at("/email"));
     for role in ["system-admin"] {
         let order = json!({ "email": "a@b", "role": role });
-        refusals.push(send(Who::Admin, "POST", MEMBERS, &order, 422, "validation.failed").at("/role"));
+        refusals.push(
+            send(
+                Who::Admin,
+                "POST",
+                MEMBERS,
+                &order,
+                422,
+                "validation.failed",
+            )
+            .at("/role"),
+        );
     }
     for order in [
         json!({}),
@@ -52,7 +79,14 @@ async fn an_invitation_to_what_is_no_address_or_no_role_is_refused_with_its_plac
         json!({ "email": null, "role": "member" }),
         json!({ "email": "a@b", "role": "member", "tenant_id": "other" }),
     ] {
-        refusals.push(send(Who::Admin, "POST", MEMBERS, &order, 400, "body.invalid"));
+        refusals.push(send(
+            Who::Admin,
+            "POST",
+            MEMBERS,
+            &order,
+            400,
+            "body.invalid",
+        ));
     }
     quiet.refuses(refusals).await;
     quiet.stop().await;
@@ -69,10 +103,27 @@ async fn members_are_managed_by_administrators_of_their_own_tenant_alone() {
     for who in [Who::Viewer, Who::Member] {
         refusals.push(send(who, "POST", MEMBERS, &order, 403, "role.insufficient"));
         let member = format!("{MEMBERS}/{user}");
-        refusals.push(send(who, "PATCH", &member, &patch, 403, "role.insufficient"));
-        refusals.push(Refusal::send(who, "DELETE", &member, 403, "role.insufficient"));
+        refusals.push(send(
+            who,
+            "PATCH",
+            &member,
+            &patch,
+            403,
+            "role.insufficient",
+        ));
+        refusals.push(Refusal::send(
+            who,
+            "DELETE",
+            &member,
+            403,
+            "role.insufficient",
+        ));
         let invitation = format!("{INVITATIONS}/{user}");
-        for (method, path) in [("GET", INVITATIONS), ("GET", &invitation), ("DELETE", &invitation)] {
+        for (method, path) in [
+            ("GET", INVITATIONS),
+            ("GET", &invitation),
+            ("DELETE", &invitation),
+        ] {
             refusals.push(Refusal::send(who, method, path, 403, "role.insufficient"));
         }
     }
@@ -107,11 +158,32 @@ async fn members_are_managed_by_administrators_of_their_own_tenant_alone() {
         refusals.push(Refusal::send(Who::Admin, "GET", &path, 400, code));
     }
     let member = format!("{MEMBERS}/{user}");
-    for body in [json!({ "role": "owner" }), json!({ "name": "x" }), json!([])] {
-        refusals.push(send(Who::Admin, "PATCH", &member, &body, 400, "body.invalid"));
+    for body in [
+        json!({ "role": "owner" }),
+        json!({ "name": "x" }),
+        json!([]),
+    ] {
+        refusals.push(send(
+            Who::Admin,
+            "PATCH",
+            &member,
+            &body,
+            400,
+            "body.invalid",
+        ));
     }
     let raised = json!({ "role": "system-admin" });
-    refusals.push(send(Who::Admin, "PATCH", &member, &raised, 422, "validation.failed").at("/role"));
+    refusals.push(
+        send(
+            Who::Admin,
+            "PATCH",
+            &member,
+            &raised,
+            422,
+            "validation.failed",
+        )
+        .at("/role"),
+    );
     quiet.refuses(refusals).await;
     quiet.stop().await;
 }
@@ -150,11 +222,31 @@ async fn an_acceptance_without_a_good_code_password_or_name_is_refused() {
         json!({ "token": token, "tenant_id": "other" }),
         json!({ "token": token, "email": "other@people.example" }),
     ] {
-        refusals.push(send(Who::Nobody, "POST", ACCEPT, &body, 400, "body.invalid"));
+        refusals.push(send(
+            Who::Nobody,
+            "POST",
+            ACCEPT,
+            &body,
+            400,
+            "body.invalid",
+        ));
     }
     let body = json!({ "token": token, "password": "a long enough password" });
-    refusals.push(send(Who::Admin, "POST", ACCEPT, &body, 403, "session.required"));
+    refusals.push(send(
+        Who::Admin,
+        "POST",
+        ACCEPT,
+        &body,
+        403,
+        "session.required",
+    ));
     quiet.refuses(refusals).await;
-    quiet.stack.admin.without_key().post(ACCEPT, &body).await.expect(200);
+    quiet
+        .stack
+        .admin
+        .without_key()
+        .post(ACCEPT, &body)
+        .await
+        .expect(200);
     quiet.stop().await;
 }

@@ -62,7 +62,11 @@ impl IdentityProviderOrder {
         }
         for (index, domain) in domains.iter().enumerate() {
             if !is_domain(domain) {
-                violations.add(format!("/email_domains/{index}"), "format", "must be a domain");
+                violations.add(
+                    format!("/email_domains/{index}"),
+                    "format",
+                    "must be a domain",
+                );
             }
         }
         if default_role == Some(Role::SystemAdmin) {
@@ -124,8 +128,16 @@ mod tests {
             ("issuer", json!("login.example"), "/issuer"),
             ("client_id", json!(""), "/client_id"),
             ("client_secret", json!("a\nb"), "/client_secret"),
-            ("email_domains", json!(["ok.example", "@x"]), "/email_domains/1"),
-            ("email_domains", json!(vec!["a.example"; 51]), "/email_domains"),
+            (
+                "email_domains",
+                json!(["ok.example", "@x"]),
+                "/email_domains/1",
+            ),
+            (
+                "email_domains",
+                json!(vec!["a.example"; 51]),
+                "/email_domains",
+            ),
             ("default_role", json!("system-admin"), "/default_role"),
         ] {
             assert_eq!(faults(field, value.clone()), [place], "{value}");

@@ -81,7 +81,9 @@ pub async fn show(state: &ApiState, tenant: &TenantId) -> Result<Response, ApiEr
         version,
         created_at,
         updated_at,
-    } = find_identity_provider(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    } = find_identity_provider(&mut tx)
+        .await?
+        .ok_or(ApiError::NotFound)?;
     let view = ProviderView {
         issuer,
         client_id,

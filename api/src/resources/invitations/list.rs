@@ -61,15 +61,17 @@ pub async fn list_invitations(
     let before = match query.page_token {
         Some(token) => {
             let last = tokens.open(&scope, &token)?;
-            Some(last.parse::<InvitationId>().map_err(|_| ApiError::PageToken)?)
+            Some(
+                last.parse::<InvitationId>()
+                    .map_err(|_| ApiError::PageToken)?,
+            )
         }
         None => None,
     };
     let now = state.clock().now();
     let mut tx = state.database().tenant(&tenant).await?;
     find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
-    let rows =
-        people::list_invitations(&mut tx, query.status, before, limit.rows(), now).await?;
+    let rows = people::list_invitations(&mut tx, query.status, before, limit.rows(), now).await?;
     Ok(Json(limit.page(rows, tokens, &scope, |invitation| {
         invitation.id.to_string()
     })))

@@ -80,11 +80,16 @@ async fn resend(
     if let Some(before) = find_before(&mut tx, request).await? {
         return Ok(Err(before));
     }
-    let invitation = find_invitation(&mut tx, id, now).await?.ok_or(ApiError::NotFound)?;
+    let invitation = find_invitation(&mut tx, id, now)
+        .await?
+        .ok_or(ApiError::NotFound)?;
     if invitation.status != InvitationState::Pending {
         return Err(not_pending(invitation.status));
     }
-    if invitation.mailed_at.is_some_and(|mailed| mailed + PAUSE > now) {
+    if invitation
+        .mailed_at
+        .is_some_and(|mailed| mailed + PAUSE > now)
+    {
         return Err(ApiError::Conflict {
             code: "invitation.just_sent",
             detail: "its mail left less than a minute ago".to_owned(),
@@ -98,7 +103,11 @@ async fn resend(
     let mailing = Mailing::write(state, &mut tx, id, request_id, now).await?;
     let answer = |request: &IdempotentRequest| {
         let view = json!(JobView::from(mailing.job.first_state(tenant, now)));
-        request.answer(StatusCode::ACCEPTED, Some(&jobs::address(mailing.job.id)), view)
+        request.answer(
+            StatusCode::ACCEPTED,
+            Some(&jobs::address(mailing.job.id)),
+            view,
+        )
     };
     keep(&mut tx, request, answer, now).await?;
     tx.commit().await?;

@@ -67,7 +67,12 @@ pub async fn change_member(
     }
     if let Some(role) = patch.role {
         let mut tx = state.database().tenant(&tenant).await?;
-        refuse(change_role(&mut tx, user, role, |version| if_match.check(version).is_ok()).await?)?;
+        refuse(
+            change_role(&mut tx, user, role, |version| {
+                if_match.check(version).is_ok()
+            })
+            .await?,
+        )?;
         tx.commit().await?;
     }
     show(&state, &tenant, user).await

@@ -179,9 +179,13 @@ async fn after_refusal(
         return after_lost_race(state, tenant, request, error).await;
     }
     let mut tx = state.database().tenant(tenant).await?;
-    find_before(&mut tx, request).await?.ok_or(ApiError::Conflict {
+    find_before(&mut tx, request)
+        .await?
+        .ok_or(ApiError::Conflict {
         code: "invitation.pending",
-        detail: "the address has an invitation that can be accepted: send it again, or revoke it first".to_owned(),
+        detail:
+            "the address has an invitation that can be accepted: send it again, or revoke it first"
+                .to_owned(),
     })
 }
 
@@ -190,7 +194,9 @@ mod tests {
     use super::*;
 
     fn accept(order: serde_json::Value) -> Result<AcceptedMember, ApiError> {
-        serde_json::from_value::<MemberOrder>(order).unwrap().accept()
+        serde_json::from_value::<MemberOrder>(order)
+            .unwrap()
+            .accept()
     }
 
     #[test]

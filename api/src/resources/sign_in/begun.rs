@@ -8,12 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use unity_shared::{
-    config::Secret,
-    ids::TenantId,
-    people::SIGN_IN_LASTS,
-    tenancy::random_base62,
-};
+use unity_shared::{config::Secret, ids::TenantId, people::SIGN_IN_LASTS, tenancy::random_base62};
 
 use crate::error::ApiError;
 
@@ -50,7 +45,10 @@ impl SignIns {
             *place = byte;
         }
         let (cookie, attributes) = if is_tls {
-            ("__Host-unity-sign-in", "; Secure; HttpOnly; SameSite=Lax; Path=/")
+            (
+                "__Host-unity-sign-in",
+                "; Secure; HttpOnly; SameSite=Lax; Path=/",
+            )
         } else {
             ("unity-sign-in", "; HttpOnly; SameSite=Lax; Path=/")
         };
@@ -172,7 +170,14 @@ mod tests {
         assert_ne!(made.nonce(&state), made.verifier(&state));
         assert_eq!(made.verifier(&state).len(), 43);
         assert_ne!(made.nonce(&state), made.nonce(&SignInState::new(&tenant)));
-        for bad in ["", ".", "acme", "Acme.x", &format!("acme.{}", "a".repeat(44)), "platform.x"] {
+        for bad in [
+            "",
+            ".",
+            "acme",
+            "Acme.x",
+            &format!("acme.{}", "a".repeat(44)),
+            "platform.x",
+        ] {
             assert!(SignInState::parse(bad).is_none(), "{bad}");
         }
     }

@@ -12,9 +12,7 @@ use axum::{
 use serde::Deserialize;
 use unity_shared::{
     ids::{SessionId, TenantId, UserId},
-    people::{
-        IdentityProvider, NewPerson, Vouched, admit_vouched, find_member, take_sign_in,
-    },
+    people::{IdentityProvider, NewPerson, Vouched, admit_vouched, find_member, take_sign_in},
     sessions::{
         NewSession, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
         insert_session,
@@ -29,7 +27,7 @@ use super::{
 };
 use crate::{
     auth::{Subject, TokenPair, issue},
-    error::ApiError,
+    error::{ApiError, EntryError},
     extract::QueryParameters,
     problem::ProblemBody,
     state::ApiState,
@@ -81,7 +79,7 @@ pub async fn finish_sign_in(
         .await?
         .redeem(state.sign_ins(), &begun, code, state.clock())
         .await
-        .ok_or(ApiError::SignInFailed)?;
+        .ok_or(EntryError::SignInFailed)?;
     let user = admit(&state, tenant, provider, claims).await?;
     let tokens = open_session(&state, tenant, user).await?;
     let cookie = [(header::SET_COOKIE, state.sign_ins().clear_cookie()?)];
@@ -97,7 +95,7 @@ async fn take(
     let begun = brought
         .filter(|text| text.len() <= LONGEST)
         .and_then(SignInState::parse)
-        .ok_or(ApiError::SignInFailed)?;
+        .ok_or(EntryError::SignInFailed)?;
     let browser = state.sign_ins().browser(headers).unwrap_or_default();
     let mut tx = state.database().tenant(&begun.tenant).await?;
     let now = state.clock().now();
@@ -108,7 +106,7 @@ async fn take(
         let reason = "nothing was begun with this state by this browser in time";
         return Err(refused(&begun.tenant, reason));
     }
-    let provider = provider.ok_or(ApiError::SignInFailed)?;
+    let provider = provider.ok_or(EntryError::SignInFailed)?;
     Ok((begun, provider))
 }
 
@@ -125,7 +123,10 @@ async fn admit(
     } = claims;
     let domains = &provider.email_domains;
     if !domains.is_empty() && !domains.contains(&email.host()) {
-        return Err(refused(tenant, "the provider may not vouch for addresses of this domain"));
+        return Err(refused(
+            tenant,
+            "the provider may not vouch for addresses of this domain",
+        ));
     }
     let vouched = Vouched {
         issuer: provider.issuer,
@@ -142,19 +143,22 @@ async fn admit(
     let user = admit_vouched(&mut tx, tenant, &vouched, state.clock().now())
         .await
         .map_err(after_refusal)?;
-    let user = user.ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
+    let user =
+        user.ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
     tx.commit().await?;
     Ok(user)
 }
 
 fn after_refusal(error: QuotaError) -> ApiError {
     match error {
-        QuotaError::Database(inner) if inner.constraint().is_some_and(|name| RACED.contains(&name)) => {
+        QuotaError::Database(inner)
+            if inner.constraint().is_some_and(|name| RACED.contains(&name)) =>
+        {
             ApiError::Busy
         }
         // The provider gives a member a second name: one of the two is not theirs.
         QuotaError::Database(inner) if inner.constraint() == Some("identities_user_key") => {
-            ApiError::SignInFailed
+            EntryError::SignInFailed.into()
         }
         error => error.into(),
     }
@@ -169,14 +173,14 @@ async fn open_session(
     let mut tx = state.database().tenant(tenant).await?;
     let member = find_member(&mut tx, user).await?;
     drop(tx);
-    let role = member.ok_or(ApiError::SignInFailed)?.role;
+    let role = member.ok_or(EntryError::SignInFailed)?.role;
     let keyring = state.signing_keys().current().await?;
     let now = state.clock().now();
     let mut tx = state.database().issuer().begin().await?;
     let account = find_account_of(&mut tx, user)
         .await?
         .filter(|account| account.disabled_at.is_none())
-        .ok_or(ApiError::SignInFailed)?;
+        .ok_or(EntryError::SignInFailed)?;
     let session = NewSession {
         id: SessionId::new(),
         user,
@@ -200,5 +204,5 @@ async fn open_session(
 
 fn refused(tenant: &TenantId, reason: &'static str) -> ApiError {
     tracing::warn!(tenant_id = %tenant, reason, "a sign-in was refused");
-    ApiError::SignInFailed
+    EntryError::SignInFailed.into()
 }

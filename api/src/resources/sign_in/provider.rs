@@ -1,12 +1,11 @@
 //! What is asked of a tenant's identity provider, and what its tokens must say.
 
+use axum::http::Uri;
 use openidconnect::{
     AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
     EndpointNotSet, EndpointSet, HttpRequest, IssuerUrl, Nonce, PkceCodeChallenge,
     PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
-    core::{
-        CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata,
-    },
+    core::{CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata},
 };
 use unity_shared::{
     clock::Clock,
@@ -17,7 +16,7 @@ use unity_shared::{
 
 use super::begun::{SignInState, SignIns};
 use crate::{
-    error::ApiError,
+    error::{ApiError, EntryError},
     outbound::{Outbound, OutboundError},
     state::ApiState,
 };
@@ -68,12 +67,13 @@ impl Provider {
         provider: IdentityProvider,
     ) -> Result<Self, ApiError> {
         let outbound = state.outbound().clone();
-        let issuer = IssuerUrl::new(provider.issuer).map_err(|error| unavailable(tenant, &error))?;
+        let issuer =
+            IssuerUrl::new(provider.issuer).map_err(|error| unavailable(tenant, &error))?;
         let metadata = CoreProviderMetadata::discover_async(issuer, &caller(&outbound))
             .await
             .map_err(|error| unavailable(tenant, &error))?;
         // The browser is sent there, so it must be an address and not a script.
-        let entrance = metadata.authorization_endpoint().as_str().parse();
+        let entrance = metadata.authorization_endpoint().as_str().parse::<Uri>();
         if !entrance.is_ok_and(|uri| outbound.takes(&uri)) {
             return Err(unavailable(tenant, &OutboundError::Address));
         }
@@ -81,9 +81,12 @@ impl Provider {
         let redirect = state.redirect_uri().ok_or_else(no_public_url)?;
         let redirect = RedirectUrl::new(redirect).map_err(|_| no_public_url())?;
         let client_id = ClientId::new(provider.client_id);
-        let client =
-            CoreClient::from_provider_metadata(metadata, client_id, Some(ClientSecret::new(secret)))
-                .set_redirect_uri(redirect);
+        let client = CoreClient::from_provider_metadata(
+            metadata,
+            client_id,
+            Some(ClientSecret::new(secret)),
+        )
+        .set_redirect_uri(redirect);
         Ok(Self { client, outbound })
     }
 
@@ -144,16 +147,19 @@ impl Provider {
             .id_token_verifier()
             .set_allowed_algs(ALGORITHMS)
             .set_time_fn(|| clock.now());
-        let claims = token.claims(&verifier, &nonce).map_err(|error| chain(&error))?;
+        let claims = token
+            .claims(&verifier, &nonce)
+            .map_err(|error| chain(&error))?;
         if claims.email_verified() != Some(true) {
             return Err("the address is not verified".to_owned());
         }
         let email = claims.email().ok_or("there is no address")?;
         let name = claims.name().and_then(|name| name.get(None));
+        let name = name.map(|name| name.as_str().to_owned());
         Ok(Claims {
-            subject: claims.subject().to_string(),
+            subject: claims.subject().as_str().to_owned(),
             email: EmailAddress::parse(email).map_err(|error| chain(&error))?,
-            name: name.map(|name| name.to_string()).filter(|name| is_name(name)),
+            name: name.filter(|name| is_name(name)),
         })
     }
 }
@@ -182,12 +188,13 @@ fn caller(
 
 fn unavailable(tenant: &TenantId, error: &(dyn std::error::Error + 'static)) -> ApiError {
     tracing::warn!(tenant_id = %tenant, error = chain(error), "an identity provider is no help");
-    ApiError::ProviderUnavailable
+    EntryError::ProviderUnavailable.into()
 }
 
 fn no_public_url() -> ApiError {
     ApiError::Conflict {
         code: "sign_in.no_public_url",
-        detail: "the installation does not say at which address it is found: set public_url".to_owned(),
+        detail: "the installation does not say at which address it is found: set public_url"
+            .to_owned(),
     }
 }

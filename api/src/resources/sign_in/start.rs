@@ -57,7 +57,10 @@ pub async fn start_sign_in(
     let now = state.clock().now();
     begin_sign_in(&mut tx, &begun.hash(), &hash_of(&browser), now).await?;
     tx.commit().await?;
-    let location = [(header::LOCATION, provider.entrance(state.sign_ins(), &begun))];
+    let location = [(
+        header::LOCATION,
+        provider.entrance(state.sign_ins(), &begun),
+    )];
     let cookie = [(header::SET_COOKIE, state.sign_ins().set_cookie(&browser)?)];
     Ok((StatusCode::SEE_OTHER, location, cookie).into_response())
 }

@@ -73,7 +73,10 @@ impl TenantOrder {
         if name.trim().is_empty() {
             violations.add("/name", "blank", "must not be blank");
         }
-        if admin_email.as_deref().is_some_and(|email| EmailAddress::parse(email).is_err()) {
+        if admin_email
+            .as_deref()
+            .is_some_and(|email| EmailAddress::parse(email).is_err())
+        {
             violations.add("/admin_email", "format", "must be an e-mail address");
         }
         for key in quota.too_large() {
