@@ -3,23 +3,24 @@
 //! The text of an inner error stays inside: it is logged here, once, with its whole chain, and the
 //! caller gets a stable code and the id under which the line is found.
 
+mod answer;
+mod entry;
+
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
 use unity_shared::{
     db::DbError,
     ids::TenantId,
     jobs::JobStatus,
     queue::GateError,
-    telemetry::chain,
-    tenancy::{PasswordError, QuotaError, QuotaFull, Role, Scope, TenantStatus},
+    tenancy::{PasswordError, Role, Scope, TenantStatus},
 };
 
-use crate::problem::{FieldError, Problem, QuotaUse};
+pub use entry::EntryError;
+
+use crate::problem::FieldError;
 
 /// Why a request is not answered as hoped.
 #[derive(Debug, thiserror::Error)]
@@ -58,25 +59,9 @@ pub enum ApiError {
     /// The key is confined to other things.
     #[error("the scopes of this API key do not include {0}")]
     ScopeInsufficient(Scope),
-    /// Unknown, used up, revoked, past its end, or of a tenant that is not in use: one answer for all of
-    /// them.
-    #[error("this code opens nothing, or nothing any more: ask for another invitation")]
-    InvitationGone,
-    /// The address that was invited has an account, and nobody proved to be its owner.
-    #[error("the address has an account: send its password, or the access token of a session")]
-    InvitationNeedsLogin,
-    /// The sign-in was not begun by this browser, is over, or the provider's word was not good: one
-    /// answer for all of them.
-    #[error("the sign-in failed: begin again")]
-    SignInFailed,
-    /// The tenant's identity provider does not answer as one.
-    #[error(
-        "the identity provider does not answer as one; try again, or ask the tenant's administrator"
-    )]
-    ProviderUnavailable,
-    /// Somebody is logged in, and somebody else was invited.
-    #[error("the invitation is for another address than yours")]
-    InvitationOfAnother,
+    /// Somebody was not let in by an invitation or an identity provider.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     /// The caller's tenant is not in use.
     #[error("the tenant is {state}")]
     TenantInactive {
@@ -215,10 +200,6 @@ pub enum ApiError {
     Defect(String),
 }
 
-/// A client that tries again sooner than this many seconds makes things worse.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
-
 /// What the outside is told when the trouble is inside.
 const INTERNAL: &str = "the server could not answer; its log has the reason under this request_id";
 const UNAVAILABLE: &str = "a part that the server depends on does not answer; try again shortly";
@@ -271,23 +252,7 @@ impl ApiError {
             Self::ScopeInsufficient(_) => {
                 (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
             }
-            Self::SignInFailed => (StatusCode::UNAUTHORIZED, "sign_in.failed", "Not logged in"),
-            Self::ProviderUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "identity_provider.unavailable",
-                "Provider unavailable",
-            ),
-            Self::InvitationGone => (StatusCode::GONE, "invitation.gone", "Gone"),
-            Self::InvitationNeedsLogin => (
-                StatusCode::UNAUTHORIZED,
-                "invitation.needs_login",
-                "Not authenticated",
-            ),
-            Self::InvitationOfAnother => (
-                StatusCode::FORBIDDEN,
-                "invitation.of_another",
-                "Not allowed",
-            ),
+            Self::Entry(error) => error.kind(),
             Self::TenantInactive { code, .. } => (StatusCode::FORBIDDEN, code, "Tenant not in use"),
             Self::TenantRequired => (StatusCode::FORBIDDEN, "tenant.required", "Tenant needed"),
             Self::RoleInsufficient(_) => {
@@ -410,11 +375,7 @@ impl ApiError {
             | Self::MustChangePassword
             | Self::SessionRequired
             | Self::ScopeInsufficient(_)
-            | Self::SignInFailed
-            | Self::ProviderUnavailable
-            | Self::InvitationGone
-            | Self::InvitationNeedsLogin
-            | Self::InvitationOfAnother
+            | Self::Entry(_)
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -481,11 +442,7 @@ impl ApiError {
             | Self::MustChangePassword
             | Self::SessionRequired
             | Self::ScopeInsufficient(_)
-            | Self::SignInFailed
-            | Self::ProviderUnavailable
-            | Self::InvitationGone
-            | Self::InvitationNeedsLogin
-            | Self::InvitationOfAnother
+            | Self::Entry(_)
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -530,96 +487,16 @@ fn of_job(place: usize, error: &ApiError) -> Vec<FieldError> {
     faults
 }
 
-impl From<DbError> for ApiError {
-    fn from(error: DbError) -> Self {
-        Self::Database(Arc::new(error))
-    }
-}
-
-impl From<QuotaError> for ApiError {
-    fn from(error: QuotaError) -> Self {
-        match error {
-            QuotaError::Full(QuotaFull { quota, limit, used }) => Self::QuotaExceeded {
-                name: quota.name(),
-                limit,
-                used,
-            },
-            QuotaError::NoTenant => Self::NotFound,
-            QuotaError::NotTaken => Self::Defect(error.to_string()),
-            QuotaError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<GateError> for ApiError {
-    fn from(error: GateError) -> Self {
-        Self::Gate(error)
-    }
-}
-
-impl From<Arc<DbError>> for ApiError {
-    fn from(error: Arc<DbError>) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// The header that a status must not come without.
-fn extra_header(status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
-    match status {
-        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, CHALLENGE)),
-        StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
-        _ => None,
-    }
-}
-
-impl IntoResponse for ApiError {
-    /// Status and headers, with the [`Problem`] attached; the middleware writes the body, because
-    /// only it knows which request is answered.
-    fn into_response(self) -> Response {
-        let (status, code, title) = self.kind();
-        if status.is_server_error() {
-            tracing::error!(error = %chain(&self), code, "request failed");
-        }
-        let quota = match self {
-            Self::QuotaExceeded { name, limit, used } => Some(QuotaUse { name, limit, used }),
-            _ => None,
-        };
-        let job_status = match self {
-            Self::JobState { status, .. } => Some(status),
-            _ => None,
-        };
-        let retry_after = match &self {
-            Self::TooManyAttempts { retry_after } => Some(HeaderValue::from(retry_after.as_secs())),
-            _ => None,
-        };
-        let tenant_status = match self {
-            Self::TenantState { status, .. } => Some(status),
-            _ => None,
-        };
-        let problem = Problem {
-            code: code.into(),
-            title,
-            detail: self.detail(),
-            errors: self.errors(),
-            quota,
-            job_status,
-            tenant_status,
-        };
-        let mut response = status.into_response();
-        if let Some((name, value)) = extra_header(status) {
-            response.headers_mut().insert(name, value);
-        }
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-        }
-        response.extensions_mut().insert(problem);
-        response
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::{
+        http::header,
+        response::{IntoResponse, Response},
+    };
+    use unity_shared::tenancy::{QuotaError, QuotaFull};
+
     use super::*;
+    use crate::problem::Problem;
 
     fn problem_of(error: ApiError) -> (StatusCode, Problem, Response) {
         let response = error.into_response();

@@ -16,28 +16,32 @@ pub fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    let special = match (a, b, c) {
+    !matches!(
+        (a, b, c),
         // This network, private use, this machine, multicast and what is beyond it.
-        (0 | 10 | 127 | 224..=255, _, _) => true,
-        // Shared by providers; link-local, where clouds keep their metadata; private use.
-        (100, 64..=127, _) | (169, 254, _) | (172, 16..=31, _) | (192, 168, _) => true,
-        // Assignments of the protocol, documentation, relays, benchmarks.
-        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) => {
-            true
-        }
-        _ => false,
-    };
-    !special
+        (0 | 10 | 127 | 224..=255, _, _)
+            // Shared by providers; link-local, where clouds keep their metadata; private use.
+            | (100, 64..=127, _)
+            | (169, 254, _)
+            | (172, 16..=31, _)
+            | (192, 168, _)
+            // Assignments of the protocol, documentation, relays, benchmarks.
+            | (192, 0, 0 | 2)
+            | (192, 88, 99)
+            | (198, 18 | 19, _)
+            | (198, 51, 100)
+            | (203, 0, 113)
+    )
 }
 
 /// Global unicast is 2000::/3; the rest is not the internet's. Of it, what wraps an address of version
 /// 4, and what is for documentation, is left out.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    let special = match (a, b) {
-        (0x2001, 0x0000..=0x01ff | 0x0db8) | (0x2002, _) | (0x3fff, 0x0000..=0x0fff) => true,
-        _ => false,
-    };
+    let special = matches!(
+        (a, b),
+        (0x2001, 0x0000..=0x01ff | 0x0db8) | (0x2002, _) | (0x3fff, 0x0000..=0x0fff)
+    );
     (0x2000..=0x3fff).contains(&a) && !special
 }
 

@@ -203,17 +203,14 @@ async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
             .map_err(OutboundError::Body)?;
         Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
     };
-    tokio::pin!(connection);
-    tokio::pin!(exchange);
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut exchange => return answer,
-            ended = &mut connection => {
-                ended.map_err(OutboundError::Exchange)?;
-                // All has been read; what is left of the answer is in memory.
-                return exchange.await;
-            }
+    tokio::pin!(connection, exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        ended = &mut connection => {
+            ended.map_err(OutboundError::Exchange)?;
+            // All has been read; what is left of the answer is in memory.
+            exchange.await
         }
     }
 }

@@ -20,7 +20,7 @@ use unity_shared::{
 
 use crate::{
     auth::{Actor, authenticate},
-    error::ApiError,
+    error::{ApiError, EntryError},
     extract::{JsonBody, NoParameters},
     problem::ProblemBody,
     resources::auth::count,
@@ -82,11 +82,11 @@ pub async fn accept_invitation(
     }: JsonBody<Acceptance, SMALL>,
 ) -> Result<Json<Admitted>, ApiError> {
     let caller = session_of(&state, &headers).await?;
-    let token = MailToken::parse(&acceptance.token).ok_or(ApiError::InvitationGone)?;
+    let token = MailToken::parse(&acceptance.token).ok_or(EntryError::InvitationGone)?;
     let invitation = find(&state, &token).await?;
     let entry = match (invitation.user_id, caller) {
         (Some(person), Some(caller)) if person == caller => Entry::Known(person),
-        (_, Some(_)) => return Err(ApiError::InvitationOfAnother),
+        (_, Some(_)) => return Err(EntryError::InvitationOfAnother.into()),
         (Some(person), None) => {
             let counters = AttemptKey::of(&invitation.email, address);
             prove(&state, person, acceptance.password, &counters).await?;
@@ -99,7 +99,7 @@ pub async fn accept_invitation(
     let admitted = admit(&mut tx, &invitation, &token, &entry, now)
         .await
         .map_err(after_refusal)?
-        .ok_or(ApiError::InvitationGone)?;
+        .ok_or(EntryError::InvitationGone)?;
     tx.commit().await?;
     Ok(Json(admitted))
 }
@@ -119,7 +119,7 @@ async fn find(state: &ApiState, token: &MailToken) -> Result<OpenInvitation, Api
     let mut tx = state.database().registrar().statement().await?;
     find_open_invitation(&mut tx, token, state.clock().now())
         .await?
-        .ok_or(ApiError::InvitationGone)
+        .ok_or_else(|| EntryError::InvitationGone.into())
 }
 
 /// Lets pass whoever knows the person's password. Attempts are counted as those to log in are.
@@ -129,7 +129,7 @@ async fn prove(
     password: Option<String>,
     counters: &[AttemptKey],
 ) -> Result<(), ApiError> {
-    let password = password.ok_or(ApiError::InvitationNeedsLogin)?;
+    let password = password.ok_or(EntryError::InvitationNeedsLogin)?;
     count(state, counters).await?;
     let mut tx = state.database().issuer().statement().await?;
     let account = find_account_of(&mut tx, person).await?;

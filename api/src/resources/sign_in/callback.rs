@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     auth::{Subject, TokenPair, issue},
-    error::ApiError,
+    error::{ApiError, EntryError},
     extract::QueryParameters,
     problem::ProblemBody,
     state::ApiState,
@@ -79,7 +79,7 @@ pub async fn finish_sign_in(
         .await?
         .redeem(state.sign_ins(), &begun, code, state.clock())
         .await
-        .ok_or(ApiError::SignInFailed)?;
+        .ok_or(EntryError::SignInFailed)?;
     let user = admit(&state, tenant, provider, claims).await?;
     let tokens = open_session(&state, tenant, user).await?;
     let cookie = [(header::SET_COOKIE, state.sign_ins().clear_cookie()?)];
@@ -95,7 +95,7 @@ async fn take(
     let begun = brought
         .filter(|text| text.len() <= LONGEST)
         .and_then(SignInState::parse)
-        .ok_or(ApiError::SignInFailed)?;
+        .ok_or(EntryError::SignInFailed)?;
     let browser = state.sign_ins().browser(headers).unwrap_or_default();
     let mut tx = state.database().tenant(&begun.tenant).await?;
     let now = state.clock().now();
@@ -106,7 +106,7 @@ async fn take(
         let reason = "nothing was begun with this state by this browser in time";
         return Err(refused(&begun.tenant, reason));
     }
-    let provider = provider.ok_or(ApiError::SignInFailed)?;
+    let provider = provider.ok_or(EntryError::SignInFailed)?;
     Ok((begun, provider))
 }
 
@@ -158,7 +158,7 @@ fn after_refusal(error: QuotaError) -> ApiError {
         }
         // The provider gives a member a second name: one of the two is not theirs.
         QuotaError::Database(inner) if inner.constraint() == Some("identities_user_key") => {
-            ApiError::SignInFailed
+            EntryError::SignInFailed.into()
         }
         error => error.into(),
     }
@@ -173,14 +173,14 @@ async fn open_session(
     let mut tx = state.database().tenant(tenant).await?;
     let member = find_member(&mut tx, user).await?;
     drop(tx);
-    let role = member.ok_or(ApiError::SignInFailed)?.role;
+    let role = member.ok_or(EntryError::SignInFailed)?.role;
     let keyring = state.signing_keys().current().await?;
     let now = state.clock().now();
     let mut tx = state.database().issuer().begin().await?;
     let account = find_account_of(&mut tx, user)
         .await?
         .filter(|account| account.disabled_at.is_none())
-        .ok_or(ApiError::SignInFailed)?;
+        .ok_or(EntryError::SignInFailed)?;
     let session = NewSession {
         id: SessionId::new(),
         user,
@@ -204,5 +204,5 @@ async fn open_session(
 
 fn refused(tenant: &TenantId, reason: &'static str) -> ApiError {
     tracing::warn!(tenant_id = %tenant, reason, "a sign-in was refused");
-    ApiError::SignInFailed
+    EntryError::SignInFailed.into()
 }

@@ -1,5 +1,6 @@
 //! What is asked of a tenant's identity provider, and what its tokens must say.
 
+use axum::http::Uri;
 use openidconnect::{
     AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
     EndpointNotSet, EndpointSet, HttpRequest, IssuerUrl, Nonce, PkceCodeChallenge,
@@ -15,7 +16,7 @@ use unity_shared::{
 
 use super::begun::{SignInState, SignIns};
 use crate::{
-    error::ApiError,
+    error::{ApiError, EntryError},
     outbound::{Outbound, OutboundError},
     state::ApiState,
 };
@@ -72,7 +73,7 @@ impl Provider {
             .await
             .map_err(|error| unavailable(tenant, &error))?;
         // The browser is sent there, so it must be an address and not a script.
-        let entrance = metadata.authorization_endpoint().as_str().parse();
+        let entrance = metadata.authorization_endpoint().as_str().parse::<Uri>();
         if !entrance.is_ok_and(|uri| outbound.takes(&uri)) {
             return Err(unavailable(tenant, &OutboundError::Address));
         }
@@ -154,12 +155,11 @@ impl Provider {
         }
         let email = claims.email().ok_or("there is no address")?;
         let name = claims.name().and_then(|name| name.get(None));
+        let name = name.map(|name| name.as_str().to_owned());
         Ok(Claims {
-            subject: claims.subject().to_string(),
+            subject: claims.subject().as_str().to_owned(),
             email: EmailAddress::parse(email).map_err(|error| chain(&error))?,
-            name: name
-                .map(|name| name.to_string())
-                .filter(|name| is_name(name)),
+            name: name.filter(|name| is_name(name)),
         })
     }
 }
@@ -188,7 +188,7 @@ fn caller(
 
 fn unavailable(tenant: &TenantId, error: &(dyn std::error::Error + 'static)) -> ApiError {
     tracing::warn!(tenant_id = %tenant, error = chain(error), "an identity provider is no help");
-    ApiError::ProviderUnavailable
+    EntryError::ProviderUnavailable.into()
 }
 
 fn no_public_url() -> ApiError {
