@@ -83,10 +83,7 @@ async fn follow_clock(database: Database, clock: Clock) {
     loop {
         tokio::time::sleep(CLOCK_INTERVAL).await;
         if let Err(error) = database.align_clock(&clock).await {
-            tracing::debug!(
-                error = chain(&error),
-                "could not read the database's clock"
-            );
+            tracing::debug!(error = chain(&error), "could not read the database's clock");
         }
     }
 }

@@ -41,12 +41,7 @@ fn key(stack: &Stack, name: &str) -> String {
 }
 
 async fn remove(stack: &Stack, name: &str) {
-    let removed: i64 = stack
-        .gate
-        .connection()
-        .del(key(stack, name))
-        .await
-        .unwrap();
+    let removed: i64 = stack.gate.connection().del(key(stack, name)).await.unwrap();
     assert_eq!(removed, 1, "there was no {name}");
 }
 
@@ -191,8 +186,16 @@ async fn a_redis_that_came_back_with_what_it_held_before_is_not_believed() {
     let ghost = JobId::new();
     redis::pipe()
         .set(key(&stack, "server"), "another-run")
-        .hset(key(&stack, "jobs"), ghost.to_string(), "ghost\tdefault\tprobe\t1\t")
-        .zadd(key(&stack, "slots:ghost"), ghost.to_string(), 9_999_999_999_999_i64)
+        .hset(
+            key(&stack, "jobs"),
+            ghost.to_string(),
+            "ghost\tdefault\tprobe\t1\t",
+        )
+        .zadd(
+            key(&stack, "slots:ghost"),
+            ghost.to_string(),
+            9_999_999_999_999_i64,
+        )
         .exec_async(&mut stack.gate.connection())
         .await
         .unwrap();
@@ -258,7 +261,11 @@ async fn limits_and_switches_that_were_read_before_the_known_ones_change_nothing
         "scope": { "tenant": "stale" }, "action": "pause", "reason": "held",
         "expires_at": stack.clock.now() + TimeDelta::hours(1),
     });
-    let switch = stack.admin.post("/api/v1/switches", &order).await.expect(201);
+    let switch = stack
+        .admin
+        .post("/api/v1/switches", &order)
+        .await
+        .expect(201);
     let paused = async || {
         let why = stack.gate.why(id).await.unwrap();
         why.obstacles.contains(&Obstacle::Paused)
@@ -354,7 +361,11 @@ async fn what_is_parked_behind_a_resource_key_waits_and_the_longest_wait_is_told
     let mut urgent = offers(None, 1, now);
     urgent[0].tenant_id = "parked".parse().unwrap();
     urgent[0].priority = 9;
-    stack.gate.offer(&[old[0].clone(), urgent[0].clone()]).await.unwrap();
+    stack
+        .gate
+        .offer(&[old[0].clone(), urgent[0].clone()])
+        .await
+        .unwrap();
     let tenants = ["parked".parse().unwrap()];
     let loads = stack.gate.loads("default", &tenants).await.unwrap();
     let waited = now - loads[0].oldest_due_at.unwrap();

@@ -100,7 +100,8 @@ async fn a_scheduler_that_stands_still_is_replaced_within_seconds_and_does_no_ha
     for _ in 0..3 {
         run_later().await;
     }
-    let leaders = "SELECT count(*) FROM pg_locks AS held JOIN pg_database AS d ON d.oid = held.database
+    let leaders =
+        "SELECT count(*) FROM pg_locks AS held JOIN pg_database AS d ON d.oid = held.database
                    WHERE held.locktype = 'advisory' AND d.datname = current_database()";
     assert_eq!(stack.count(leaders).await, 1);
     stack.finish().await;

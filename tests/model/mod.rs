@@ -254,7 +254,11 @@ async fn heal(
                 *rounds + 1
             };
             let name = TENANTS[index];
-            prop_assert!(*rounds < PATIENCE, "{name} is passed over: {:#?}", sight.gate);
+            prop_assert!(
+                *rounds < PATIENCE,
+                "{name} is passed over: {:#?}",
+                sight.gate
+            );
         }
         take(world, model, owner, &[Step::Pass { millis: 1_000 }]).await?;
     }

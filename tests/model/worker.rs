@@ -143,12 +143,11 @@ impl Worker {
                 .jobs
                 .iter()
                 .filter(|(_, id)| !claimed.iter().any(|job| job.id == *id));
-            self.unsettled
-                .extend(missed.map(|(_, id)| Settled {
-                    id: *id,
-                    ran: None,
-                    waits_again: false,
-                }));
+            self.unsettled.extend(missed.map(|(_, id)| Settled {
+                id: *id,
+                ran: None,
+                waits_again: false,
+            }));
             begun.extend(claimed);
         }
         self.held.extend(begun.iter().cloned());

@@ -78,7 +78,11 @@ pub async fn refill(
 }
 
 const fn goes_on(may: bool) -> Result<(), RefillError> {
-    if may { Ok(()) } else { Err(RefillError::Overtaken) }
+    if may {
+        Ok(())
+    } else {
+        Err(RefillError::Overtaken)
+    }
 }
 
 /// Above what Redis has seen, too: a database that was restored from a backup is behind it.

@@ -64,10 +64,7 @@ impl Gate {
 
     /// The scopes whose pauses the gate has otherwise than this set, each as `tenant/kind`. A pause that
     /// is over by now counts in neither.
-    pub(super) async fn differing_pauses(
-        &self,
-        set: &SwitchSet,
-    ) -> Result<Vec<String>, GateError> {
+    pub(super) async fn differing_pauses(&self, set: &SwitchSet) -> Result<Vec<String>, GateError> {
         let known: BTreeMap<String, i64> = redis::cmd("HGETALL")
             .arg(self.key("paused"))
             .query_async(&mut self.connection.clone())
