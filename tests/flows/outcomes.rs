@@ -90,17 +90,18 @@ async fn a_payload_that_does_not_fit_its_kind_any_more_fails_the_job_and_the_wor
     let message = job["error"]["message"].as_str().unwrap();
     assert!(message.contains("sleep_days"), "{message}");
     assert_eq!(stack.ended(&caller, &good).await["result"]["echo"], "on");
+    crate::harness::eventually("nothing is left", || async {
+        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
+        (stack.count(left).await == 0).then_some(())
+    })
+    .await;
     worker.cancel();
     stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_cannot_be_stored_fails_its_job_alone() {
-    let options = StackOptions {
-        workers: 0,
-        ..StackOptions::default()
-    };
-    let mut stack = Stack::start_with(options).await;
+    let stack = Stack::start().await;
     let caller = stack.create_tenant("poison").await;
     sqlx::query("ALTER TABLE jobs ADD CONSTRAINT no_poison CHECK (result IS NULL OR result->>'echo' <> 'poison')")
         .execute(&mut stack.owner().await)
@@ -110,8 +111,6 @@ async fn a_result_that_cannot_be_stored_fails_its_job_alone() {
     for echo in ["a", "poison", "b", "c"] {
         ids.push(stack.probe(&caller, json!({ "echo": echo })).await);
     }
-    let worker = CancellationToken::new();
-    stack.start_worker(worker.clone()).await;
     for (id, echo) in ids.iter().zip(["a", "poison", "b", "c"]) {
         let job = stack.ended(&caller, id).await;
         if echo == "poison" {
@@ -123,6 +122,5 @@ async fn a_result_that_cannot_be_stored_fails_its_job_alone() {
             assert_eq!(job["result"]["echo"], echo);
         }
     }
-    worker.cancel();
     stack.finish().await;
 }
