@@ -102,18 +102,7 @@ impl Stack {
         let (api, parts) = (CancellationToken::new(), CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api_url = format!("http://{}", listener.local_addr().unwrap());
-        let api_options = ApiOptions {
-            probe_jobs: true,
-            secret_key: Secret::new(SECRET_KEY),
-            tenant_grace: options.tenant_grace,
-            public_url: Some(
-                options
-                    .public_url
-                    .clone()
-                    .unwrap_or_else(|| api_url.clone()),
-            ),
-            loopback_providers: true,
-        };
+        let api_options = api_options(&options, &api_url);
         let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);
         let token = api.clone();
         running.spawn(async move {
@@ -151,10 +140,7 @@ impl Stack {
         };
         let database = Database::connect(&urls, pools).await.unwrap();
         let gate = connect_gate(&self.name, &self.options).await;
-        let options = ApiOptions {
-            probe_jobs: true,
-            secret_key: Secret::new(SECRET_KEY),
-        };
+        let options = api_options(&self.options, &self.api_url);
         let state = ApiState::new(database.clone(), gate, self.clock.clone(), &options);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -498,6 +484,17 @@ async fn connect_gate(name: &str, options: &StackOptions) -> Gate {
     Gate::connect(&url, settings, options.clock.clone())
         .await
         .unwrap()
+}
+
+fn api_options(options: &StackOptions, api_url: &str) -> ApiOptions {
+    let public_url = options.public_url.clone();
+    ApiOptions {
+        probe_jobs: true,
+        secret_key: Secret::new(SECRET_KEY),
+        tenant_grace: options.tenant_grace,
+        public_url: Some(public_url.unwrap_or_else(|| api_url.to_owned())),
+        loopback_providers: true,
+    }
 }
 
 async fn create_admin_key(database: &Database, clock: &Clock) -> String {

@@ -407,7 +407,7 @@ impl<'a> World<'a> {
     pub async fn limit(&self, who: usize, own: &OwnJobLimits, announced: bool) {
         let (tenant, now) = (tenant(who), self.stack.clock.now());
         let mut tx = self.stack.database.operator().begin().await.unwrap();
-        let limits = update_job_limits(&mut tx, &tenant, own, now)
+        let (limits, _) = update_job_limits(&mut tx, &tenant, own, now)
             .await
             .unwrap()
             .unwrap();

@@ -13,6 +13,7 @@ use super::{
     operations::{document, operations},
     roles::admits,
 };
+use self::people::show_people;
 use crate::harness::{Answer, Caller, Stack, StackOptions};
 
 async fn still_stack() -> Stack {

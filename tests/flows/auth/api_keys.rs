@@ -1,7 +1,8 @@
 //! API keys: shown once, confined, worth what their maker is, and gone when they are revoked.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
@@ -262,7 +263,7 @@ async fn when_a_key_was_last_used_is_noted_to_the_minute() {
         .await;
         assert!(at.ends_with(":00Z"), "{at}");
         seen.insert(at);
-        clock.advance(Duration::from_secs(60));
+        clock.advance(TimeDelta::seconds(60));
     }
     stack.stop().await;
 }

@@ -1,7 +1,6 @@
 //! Refresh tokens: good once, and a second use ends the session.
 
-use std::time::Duration;
-
+use chrono::TimeDelta;
 use unity_shared::tenancy::Role;
 
 use super::{JOBS, ME, still_stack};
@@ -27,7 +26,7 @@ async fn a_session_goes_on_with_each_new_token() {
     let (stack, clock) = still_stack().await;
     let mut session = viewer(&stack).await;
     for _ in 0..3 {
-        clock.advance(Duration::from_mins(16));
+        clock.advance(TimeDelta::minutes(16));
         session.caller.get(ME).await.problem(401, "auth.required");
         let next = stack.refresh(&session.refresh).await.expect(200);
         session = stack.logged_in(&next);
@@ -43,7 +42,7 @@ async fn a_second_use_ends_the_session_for_both_who_have_the_token() {
     let next = stack.refresh(&session.refresh).await.expect(200);
     let next = stack.logged_in(&next);
     next.caller.get(ME).await.expect(200);
-    clock.advance(Duration::from_secs(11));
+    clock.advance(TimeDelta::seconds(11));
     let again = stack.refresh(&session.refresh).await;
     again.problem(401, "refresh.invalid");
     refused_soon(&session).await;
@@ -70,7 +69,7 @@ async fn of_two_uses_at_once_one_goes_on_and_nothing_ends() {
         }
     }
     assert_eq!((good.len(), raced), (1, 7));
-    clock.advance(Duration::from_secs(60));
+    clock.advance(TimeDelta::seconds(60));
     stack.refresh(&good[0].refresh).await.expect(200);
     stack.stop().await;
 }
@@ -80,19 +79,19 @@ async fn a_token_ends_after_a_week_and_a_session_after_thirty_days() {
     let (stack, clock) = still_stack().await;
     let mut session = viewer(&stack).await;
     for _ in 0..4 {
-        clock.advance(Duration::from_hours(6 * 24));
+        clock.advance(TimeDelta::days(6));
         let next = stack.refresh(&session.refresh).await.expect(200);
         session = stack.logged_in(&next);
     }
     // The last token of a session ends with it, six days after its own beginning.
-    clock.advance(Duration::from_hours(6 * 24));
+    clock.advance(TimeDelta::days(6));
     let refused = stack.refresh(&session.refresh).await;
     refused.problem(401, "refresh.invalid");
     let person = stack
         .person("week@example.com", &[("acme", Role::TenantViewer)])
         .await;
     let session = stack.log_in(&person, None).await;
-    clock.advance(Duration::from_hours(7 * 24));
+    clock.advance(TimeDelta::days(7));
     let refused = stack.refresh(&session.refresh).await;
     refused.problem(401, "refresh.invalid");
     stack.stop().await;

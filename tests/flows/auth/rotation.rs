@@ -1,7 +1,8 @@
 //! One signing key follows another, and nobody notices.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use unity_shared::{
     config::Secret,
     sessions::{RotateError, Rotation, SealingKey, SigningKey, rotate_signing_keys},
@@ -87,14 +88,14 @@ async fn a_key_is_published_before_it_signs_and_trusted_until_its_last_token_end
     assert_eq!(kid_of(&stack.log_in(&person, None).await), old, "not yet");
     let twice = rotate(&stack, Rotation::Graceful).await;
     assert!(matches!(twice, Err(RotateError::UnderWay(_))), "{twice:?}");
-    clock.advance(Duration::from_mins(10));
+    clock.advance(TimeDelta::minutes(10));
     let last = stack.log_in(&person, None).await;
     let next = signs_with(&stack, &last, &new).await;
     next.caller.get(JOBS).await.expect(200);
     // A token that the old key signed a moment before the change is good for its whole life.
-    clock.advance(Duration::from_secs(890));
+    clock.advance(TimeDelta::seconds(890));
     publishes(&stack, &[&old, &new]).await;
-    clock.advance(Duration::from_secs(20));
+    clock.advance(TimeDelta::seconds(20));
     publishes(&stack, &[&new]).await;
     last.caller.get(JOBS).await.problem(401, "auth.required");
     let after = stack.refresh(&next.refresh).await.expect(200);
@@ -126,15 +127,15 @@ async fn no_request_fails_while_keys_rotate() {
             let new = rotate(&stack, Rotation::Graceful).await.unwrap().id;
             publishes(&stack, &[&old, &new]).await;
             let mut held = session.lock().await;
-            clock.advance(Duration::from_mins(10));
+            clock.advance(TimeDelta::minutes(10));
             *held = signs_with(&stack, &held, &new).await;
             drop(held);
             let mut held = session.lock().await;
-            clock.advance(Duration::from_mins(14));
+            clock.advance(TimeDelta::minutes(14));
             held.caller.get(JOBS).await.expect(200);
             let answer = stack.refresh(&held.refresh).await.expect(200);
             *held = stack.logged_in(&answer);
-            clock.advance(Duration::from_mins(2));
+            clock.advance(TimeDelta::minutes(2));
             drop(held);
             publishes(&stack, &[&new]).await;
         }
