@@ -6,56 +6,24 @@ use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use unity_api::{ApiOptions, ApiState, router, serve};
+use unity_api::{ApiState, router, serve};
 use unity_scheduler::{Context, Cursors, Scheduler, run_all_once};
 use unity_shared::{
     clock::Clock,
     config::Secret,
-    db::{Database, DatabaseUrls, PoolSettings},
+    db::{Database, PoolSettings},
     ids::{JobId, WorkerId},
     people::MailTokens,
-    queue::{Gate, GateSettings, ShardId},
+    queue::Gate,
     tenancy::{ApiKey, Role, insert_api_key},
 };
 use unity_worker::{Assignment, MailSettings, Mailer, Worker, WorkerOptions, WorkerServices};
 
-use super::{Caller, Cluster, servers};
-
-/// How a test wants its stack.
-#[derive(Clone)]
-pub struct StackOptions {
-    pub workers: u32,
-    pub concurrency: u32,
-    pub scheduler: bool,
-    pub lease: Duration,
-    pub clock: Clock,
-    /// How long a deleted tenant can be restored.
-    pub tenant_grace: Duration,
-    /// Other URLs than the servers' own, for tests that take them away.
-    pub database_at: Option<std::net::SocketAddr>,
-    pub redis_at: Option<std::net::SocketAddr>,
-    /// The API's address in links; without one where it listens.
-    pub public_url: Option<String>,
-    /// The mail server; without one mails are written into a folder that nobody looks into.
-    pub smtp_url: Option<String>,
-}
-
-impl Default for StackOptions {
-    fn default() -> Self {
-        Self {
-            workers: 1,
-            concurrency: 8,
-            scheduler: true,
-            lease: Duration::from_secs(6),
-            clock: Clock::system(),
-            tenant_grace: Duration::from_hours(30 * 24),
-            database_at: None,
-            redis_at: None,
-            public_url: None,
-            smtp_url: None,
-        }
-    }
-}
+use super::{
+    Caller, Cluster,
+    options::{PREFIX, SECRET_KEY, StackOptions, api_options, connect_gate, urls},
+    servers,
+};
 
 /// A running stack. End a test with [`Stack::finish`], which also looks for jobs left behind.
 pub struct Stack {
@@ -74,9 +42,6 @@ pub struct Stack {
     running: JoinSet<()>,
     finished: bool,
 }
-
-pub const SECRET_KEY: &str = "a-secret-key-for-tests-of-32-characters-or-more";
-pub const PREFIX: &str = "test";
 
 impl Stack {
     pub async fn start() -> Self {
@@ -451,50 +416,6 @@ impl Drop for Stack {
 
 pub fn tenant_body(id: &str) -> Value {
     json!({ "id": id, "name": format!("Tenant {id}"), "plan": "pro" })
-}
-
-async fn urls(name: &str, options: &StackOptions) -> DatabaseUrls {
-    let servers = servers().await;
-    let through = |url: String| match options.database_at {
-        Some(addr) => PgConnectOptions::from_str(&url)
-            .unwrap()
-            .host(&addr.ip().to_string())
-            .port(addr.port())
-            .to_url_lossy()
-            .to_string(),
-        None => url,
-    };
-    DatabaseUrls {
-        app: through(servers.app_url(name)),
-        platform: through(servers.platform_url(name)),
-    }
-}
-
-async fn connect_gate(name: &str, options: &StackOptions) -> Gate {
-    let mut url = servers().await.redis_url();
-    if let Some(addr) = options.redis_at {
-        let (head, _) = url.rsplit_once('@').unwrap();
-        url = format!("{head}@{addr}/0");
-    }
-    let settings = GateSettings {
-        prefix: format!("{PREFIX}{name}"),
-        shard: ShardId::FIRST,
-        lease: options.lease,
-    };
-    Gate::connect(&url, settings, options.clock.clone())
-        .await
-        .unwrap()
-}
-
-fn api_options(options: &StackOptions, api_url: &str) -> ApiOptions {
-    let public_url = options.public_url.clone();
-    ApiOptions {
-        probe_jobs: true,
-        secret_key: Secret::new(SECRET_KEY),
-        tenant_grace: options.tenant_grace,
-        public_url: Some(public_url.unwrap_or_else(|| api_url.to_owned())),
-        loopback_providers: true,
-    }
 }
 
 async fn create_admin_key(database: &Database, clock: &Clock) -> String {

@@ -9,11 +9,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
+use self::people::show_people;
 use super::{
     operations::{document, operations},
     roles::admits,
 };
-use self::people::show_people;
 use crate::harness::{Answer, Caller, Stack, StackOptions};
 
 async fn still_stack() -> Stack {

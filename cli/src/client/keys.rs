@@ -40,7 +40,10 @@ pub enum KeysCommand {
         page_token: Option<String>,
     },
     /// Revokes a key. It is refused within two seconds.
-    Revoke { id: String },
+    Revoke {
+        /// The key.
+        id: String,
+    },
     /// Makes the next key that signs access tokens, in the database of the settings. It is published for
     /// ten minutes before it signs; the one before is trusted until its last token has ended.
     Rotate {

@@ -28,7 +28,7 @@ async fn a_key_is_shown_once_listed_without_its_secret_and_refused_when_it_is_re
     let (stack, _) = still_stack().await;
     let admin = stack.create_tenant("acme").await;
     let order = json!({ "name": "ci", "role": "viewer", "rate_limit_per_second": 5,
-                        "expires_at": stack.clock.now() + chrono::TimeDelta::days(1) });
+                        "expires_at": stack.clock.now() + TimeDelta::days(1) });
     let once = [("idempotency-key", "once")];
     let made = admin.post_with(KEYS, &order, &once).await.expect(201);
     let text = made.text_of("api_key");
