@@ -8,6 +8,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use unity_shared::{
     batch::{BatchLimits, Batcher},
     clock::Clock,
@@ -33,8 +34,8 @@ pub(super) struct Claimer {
 /// What became of an id that was fetched.
 #[derive(Debug, Clone)]
 pub(super) enum Claimed {
-    /// The job is this worker's.
-    Job(Box<ClaimedJob>),
+    /// The job is this worker's, under a lease that counts from that instant.
+    Job(Box<ClaimedJob>, Instant),
     /// The gate may have counted it as this worker's, and the record did not give it: the slot is to
     /// be freed.
     SlotOnly,
@@ -81,7 +82,7 @@ impl Claimer {
     }
 
     async fn claim(&self, jobs: Vec<ReadyJob>) -> Vec<Claimed> {
-        let asked = self.clock.now();
+        let (asked, asked_at) = (self.clock.now(), Instant::now());
         let member = Member {
             worker: self.worker,
             queue: &self.queue,
@@ -129,7 +130,7 @@ impl Claimer {
             .map(|ReadyJob { id, first: _ }| match claimed.remove(id) {
                 Some(job) => {
                     slots.remove(id);
-                    Claimed::Job(Box::new(job))
+                    Claimed::Job(Box::new(job), asked_at)
                 }
                 None if slots.remove(id) => Claimed::SlotOnly,
                 None => Claimed::Nothing,

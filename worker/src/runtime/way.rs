@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::{BoxDynError, Data};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use unity_shared::{
@@ -79,12 +82,12 @@ pub(super) async fn run_entry(entry: ReadyEntry, way: Data<Way>) -> Result<(), B
 async fn run_job(job: ReadyJob, place: OwnedSemaphorePermit, way: Data<Way>) {
     let id = job.id;
     let (ran, waits_again) = match way.claims.call(job).await {
-        Some(Claimed::Job(job)) => {
+        Some(Claimed::Job(job, asked)) => {
             let span = tracing::info_span!(
                 "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
                 request_id = job.request_id.map(tracing::field::display),
             );
-            let (ran, waits_again) = carry_out(*job, &way).instrument(span).await;
+            let (ran, waits_again) = carry_out(*job, asked, &way).instrument(span).await;
             (Some(ran), waits_again)
         }
         Some(Claimed::SlotOnly) => (None, false),
@@ -103,9 +106,9 @@ async fn run_job(job: ReadyJob, place: OwnedSemaphorePermit, way: Data<Way>) {
 
 /// Runs a claimed job and writes its verdict. Answers how long the handler ran, and whether the job was
 /// handed back and waits again.
-async fn carry_out(job: ClaimedJob, way: &Way) -> (Duration, bool) {
-    let started = tokio::time::Instant::now();
-    let place = way.inflight.enter(&job);
+async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, bool) {
+    let started = Instant::now();
+    let place = way.inflight.enter(&job, asked);
     let lease = LeaseKey {
         tenant_id: job.tenant_id.clone(),
         id: job.id,
