@@ -363,7 +363,7 @@ impl<'a> World<'a> {
             ..OwnJobLimits::default()
         };
         let mut tx = self.stack.database.operator().begin().await.unwrap();
-        let limits = update_job_limits(&mut tx, &tenant, &own, now)
+        let (limits, _) = update_job_limits(&mut tx, &tenant, &own, now)
             .await
             .unwrap()
             .unwrap();
