@@ -46,7 +46,8 @@ END
 $$;
 
 -- What waits is ended before its row goes, so that nobody offers it again; what runs is told to stop.
-GRANT SELECT (id, status, lease_expires_at, finished_at), UPDATE (status, finished_at, cancel_requested_at) ON jobs TO unity_purger;
+GRANT SELECT (id, status, cancel_requested_at), UPDATE (status, finished_at, cancel_requested_at) ON jobs
+    TO unity_purger;
 
 -- People who belonged to no other tenant go with it.
 CREATE POLICY purger_sees_who_stays ON memberships FOR SELECT TO unity_purger USING (true);

@@ -6,7 +6,8 @@ local id = ARGV[4]
 local answer = {open = call('EXISTS', P .. 'epoch') == 1, obstacles = {}}
 local job = info(id)
 if not job then
-  answer.place = 'unknown'
+  -- An empty table would read as an object where a list is expected.
+  answer.place, answer.obstacles = 'unknown', nil
   return cjson.encode(answer)
 end
 local holders = call('ZRANGEBYSCORE', key('slots', job.tenant), '(' .. now, '+inf', 'LIMIT', 0, 100)
