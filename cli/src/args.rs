@@ -70,7 +70,7 @@ pub enum Command {
     Switches(SwitchesArgs),
     /// API keys, over the API; the first ones and the keys that sign tokens, in the database.
     Keys(KeysArgs),
-    /// People who manage the platform, in the database.
+    /// People, in the database: who manages the platform, and who is kept out.
     #[command(subcommand)]
     Users(UsersCommand),
     /// Prints the settings in force, with secrets masked.
@@ -250,6 +250,18 @@ pub enum UsersCommand {
     /// Makes somebody a system administrator, and prints their first password, once.
     CreateAdmin {
         /// Where mail reaches them; also the login name. Who is known already keeps their password.
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
+    },
+    /// Keeps somebody out: ends every session of theirs, and holds back the keys that they made.
+    Disable {
+        /// Their address.
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
+    },
+    /// Lets somebody log in again.
+    Enable {
+        /// Their address.
         #[arg(long, value_name = "ADDRESS")]
         email: String,
     },

@@ -7,20 +7,18 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
-use unity_shared::tenancy::{hash_password, verify_password};
+use unity_shared::tenancy::{generate_password, hash_password, verify_password};
 
 use crate::error::ApiError;
 
 /// Passwords that wait for their turn at most: some seconds' worth.
 const MOST_WAITING: usize = 64;
-/// A hash of the same cost as all others, of a password that nobody knows. An address that nobody has
-/// takes as long to refuse as a wrong password.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$VbfYLGVBiRvPZrVPbGQxwA$\
-    3xAjPAkQwmLqzOyaD1vuEGMPU+wRcDHcmo1IrDFpxTU";
-
 /// Hashes and compares passwords.
 #[derive(Debug)]
 pub struct Passwords {
+    /// The hash of a password that nobody knows. An address that nobody has takes as long to refuse as a
+    /// wrong password.
+    nobodys: String,
     turns: Semaphore,
     waiting: AtomicUsize,
 }
@@ -29,6 +27,8 @@ impl Default for Passwords {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            // Only a broken parameter set can fail, and then no password can be compared at all.
+            nobodys: hash_password(&generate_password()).unwrap_or_default(),
             turns: Semaphore::new((cores / 2).max(1)),
             waiting: AtomicUsize::new(0),
         }
@@ -39,7 +39,7 @@ impl Passwords {
     /// Whether a password is the one that was hashed. Without a hash it is not, and takes as long.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
         let exists = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
+        let hash = hash.unwrap_or_else(|| self.nobodys.clone());
         let right = self.run(move || verify_password(&password, &hash)).await?;
         Ok(right && exists)
     }
@@ -92,8 +92,12 @@ mod tests {
     #[test]
     fn nobodys_hash_costs_what_all_others_cost() {
         let cost = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
-        assert_eq!(cost(NOBODY), cost(&hash_password("x").unwrap()));
-        assert!(!verify_password("", NOBODY));
+        let nobodys = Passwords::default().nobodys;
+        assert_eq!(cost(&nobodys), cost(&hash_password("x").unwrap()));
+        assert!(
+            nobodys.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{nobodys}"
+        );
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! The people who manage the platform.
+//! What an installation's operators do with people.
 
 use chrono::{DateTime, Utc};
 
@@ -36,4 +36,21 @@ pub async fn insert_platform_admin(
     .fetch_one(tx.connection())
     .await?;
     Ok(is_new)
+}
+
+/// Keeps somebody out from now on, or lets them in again; the answer is whether they are known. Keeping
+/// them out ends every session and token of theirs for good, and holds back the keys that they made.
+pub async fn set_user_disabled(
+    tx: &mut PlatformTx<Operator>,
+    email: &str,
+    since: Option<DateTime<Utc>>,
+) -> Result<bool, DbError> {
+    let changed = sqlx::query!(
+        "UPDATE users SET disabled_at = $2, token_epoch = token_epoch + 1 WHERE lower(email) = lower($1)",
+        email,
+        since,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(changed.rows_affected() == 1)
 }

@@ -16,7 +16,7 @@ mod session;
 mod signing_key;
 mod token;
 
-pub use admin::{NewPlatformAdmin, insert_platform_admin};
+pub use admin::{NewPlatformAdmin, insert_platform_admin, set_user_disabled};
 pub use attempts::{AttemptKey, LOGIN_WINDOW, count_attempts, forget_attempts};
 pub use expire::{Expired, expire_sessions};
 pub use keyring::{Keyring, PublicKey};
