@@ -77,10 +77,10 @@ impl Drop for IdentityProvider {
 fn new_key() -> CoreEdDsaPrivateSigningKey {
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
     let label = "PRIVATE KEY";
-    let pem = format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        STANDARD.encode(pkcs8.as_ref())
-    );
+    // Lines of 64 characters, as RFC 7468 has them.
+    let text = STANDARD.encode(pkcs8.as_ref());
+    let (first, rest) = text.split_at(64);
+    let pem = format!("-----BEGIN {label}-----\n{first}\n{rest}\n-----END {label}-----\n");
     CoreEdDsaPrivateSigningKey::from_ed25519_pem(&pem, None).unwrap()
 }
 
