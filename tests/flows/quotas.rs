@@ -22,7 +22,12 @@ async fn quiet() -> (Stack, TenantId) {
     (stack, TenantId::parse("counted").unwrap())
 }
 
-async fn take(database: &Database, tenant: &TenantId, quota: Quota, places: u32) -> Result<(), QuotaError> {
+async fn take(
+    database: &Database,
+    tenant: &TenantId,
+    quota: Quota,
+    places: u32,
+) -> Result<(), QuotaError> {
     let mut tx = database.tenant(tenant).await?;
     reserve_quota(&mut tx, quota, places).await?;
     Ok(tx.commit().await?)
@@ -48,7 +53,10 @@ async fn of_many_that_race_for_the_last_places_only_so_many_get_one() {
             other => panic!("{other}"),
         }
     }
-    assert_eq!(used(&stack, "plugins").await, json!({ "limit": 5, "used": 5 }));
+    assert_eq!(
+        used(&stack, "plugins").await,
+        json!({ "limit": 5, "used": 5 })
+    );
     stack.stop().await;
 }
 
@@ -79,18 +87,29 @@ async fn a_place_goes_with_its_transaction_and_comes_back_with_the_thing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_lowered_below_use_removes_nothing_and_lets_nothing_in() {
     let (stack, tenant) = quiet().await;
-    take(&stack.database, &tenant, Quota::Plugins, 4).await.unwrap();
+    take(&stack.database, &tenant, Quota::Plugins, 4)
+        .await
+        .unwrap();
     let path = "/api/v1/tenants/counted";
     let lower = json!({ "resource_quota": { "plugins": 2 } });
     stack.admin.patch(path, &lower).await.expect(200);
-    assert_eq!(used(&stack, "plugins").await, json!({ "limit": 2, "used": 4 }));
+    assert_eq!(
+        used(&stack, "plugins").await,
+        json!({ "limit": 2, "used": 4 })
+    );
     let refused = take(&stack.database, &tenant, Quota::Plugins, 1).await;
     assert!(matches!(refused, Err(QuotaError::Full(full)) if full.used == 4 && full.limit == 2));
     // Back on the plan there is room again.
     let plans = json!({ "resource_quota": null, "plan": "pro" });
     stack.admin.patch(path, &plans).await.expect(200);
-    take(&stack.database, &tenant, Quota::Plugins, 21).await.unwrap();
-    assert!(take(&stack.database, &tenant, Quota::Plugins, 1).await.is_err());
+    take(&stack.database, &tenant, Quota::Plugins, 21)
+        .await
+        .unwrap();
+    assert!(
+        take(&stack.database, &tenant, Quota::Plugins, 1)
+            .await
+            .is_err()
+    );
     stack.stop().await;
 }
 
@@ -99,7 +118,11 @@ async fn all_nine_quotas_are_shown_and_the_first_administrator_counts() {
     let stack = Stack::start().await;
     let caller = stack.create_tenant("counted").await;
     let provision = json!({ "kind": "provision_namespace", "payload": {} });
-    let job = caller.post("/api/v1/jobs", &provision).await.expect(202).text_of("id");
+    let job = caller
+        .post("/api/v1/jobs", &provision)
+        .await
+        .expect(202)
+        .text_of("id");
     assert_eq!(stack.ended(&caller, &job).await["status"], "succeeded");
     let usage = caller
         .get("/api/v1/tenants/counted/usage")
@@ -128,7 +151,10 @@ async fn all_nine_quotas_are_shown_and_the_first_administrator_counts() {
     assert!(matches!(refused, Err(QuotaError::NoTenant)));
     drop(tx);
     let other = stack.create_tenant("other").await;
-    for path in ["/api/v1/tenants/counted/usage", "/api/v1/tenants/nobody/usage"] {
+    for path in [
+        "/api/v1/tenants/counted/usage",
+        "/api/v1/tenants/nobody/usage",
+    ] {
         other.get(path).await.problem(404, "not_found");
     }
     stack.finish().await;

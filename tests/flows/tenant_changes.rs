@@ -25,18 +25,33 @@ async fn a_changed_plan_and_quota_reach_the_namespace_and_the_job_limits() {
     let tenant = stack.create_tenant("changed").await;
     let before = stack.admin.get(PATH).await.expect(200);
     let patch = json!({ "plan": "enterprise", "resource_quota": { "cpu_cores": 7, "users": 3 } });
-    let changed = patch_if(&stack.admin, &patch, before.header("etag")).await.expect(200);
+    let changed = patch_if(&stack.admin, &patch, before.header("etag"))
+        .await
+        .expect(200);
     assert_eq!(changed.json["plan"], "enterprise");
     assert_eq!(changed.json["resource_quota"]["cpu_cores"], 7);
     assert_eq!(changed.json["resource_quota"]["memory_gb"], 250);
     assert_ne!(changed.header("etag"), before.header("etag"));
     let job = stack.ended(&tenant, &changed.text_of("job_id")).await;
     assert_eq!(job["status"], "succeeded", "{job}");
-    let quotas =
-        Api::<ResourceQuota>::namespaced(stack.cluster.kube().await, "tenant-changed");
-    let hard = quotas.get("unity-compute").await.unwrap().spec.unwrap().hard.unwrap();
-    assert_eq!((&*hard["requests.cpu"].0, &*hard["requests.memory"].0), ("7", "250Gi"));
-    let limits = tenant.get(&format!("{PATH}/job-limits")).await.expect(200).json;
+    let quotas = Api::<ResourceQuota>::namespaced(stack.cluster.kube().await, "tenant-changed");
+    let hard = quotas
+        .get("unity-compute")
+        .await
+        .unwrap()
+        .spec
+        .unwrap()
+        .hard
+        .unwrap();
+    assert_eq!(
+        (&*hard["requests.cpu"].0, &*hard["requests.memory"].0),
+        ("7", "250Gi")
+    );
+    let limits = tenant
+        .get(&format!("{PATH}/job-limits"))
+        .await
+        .expect(200)
+        .json;
     assert_eq!(limits["max_concurrent"], 100);
     let old = before.header("etag");
     patch_if(&stack.admin, &patch, old)
@@ -62,17 +77,25 @@ async fn an_administrator_renames_their_own_tenant_and_changes_nothing_else() {
     .await;
     let own = stack.create_tenant("changed").await;
     let other = stack.create_tenant("other").await;
-    let renamed = own.patch(PATH, &json!({ "name": "New name" })).await.expect(200);
+    let renamed = own
+        .patch(PATH, &json!({ "name": "New name" }))
+        .await
+        .expect(200);
     assert_eq!(renamed.json["name"], "New name");
     let seen = stack.admin.get(PATH).await.expect(200);
-    assert_eq!((seen.header("etag"), &seen.json["name"]), (renamed.header("etag"), &json!("New name")));
+    assert_eq!(
+        (seen.header("etag"), &seen.json["name"]),
+        (renamed.header("etag"), &json!("New name"))
+    );
     for refused in [
         json!({ "plan": "enterprise" }),
         json!({ "plan": null }),
         json!({ "resource_quota": { "users": 9 } }),
         json!({ "name": "x", "resource_quota": null }),
     ] {
-        own.patch(PATH, &refused).await.problem(403, "role.insufficient");
+        own.patch(PATH, &refused)
+            .await
+            .problem(403, "role.insufficient");
     }
     let member = stack.caller_with_role("changed", Role::TenantMember).await;
     member

@@ -20,7 +20,10 @@ async fn step(stack: &Stack, tenant: &str, action: &str) -> Answer {
 }
 
 async fn delete(stack: &Stack, tenant: &str) -> Answer {
-    stack.admin.delete(&format!("/api/v1/tenants/{tenant}")).await
+    stack
+        .admin
+        .delete(&format!("/api/v1/tenants/{tenant}"))
+        .await
 }
 
 async fn shown(stack: &Stack, tenant: &str) -> Value {
@@ -45,7 +48,9 @@ async fn a_tenant_is_suspended_resumed_deleted_and_restored_as_it_was() {
     let seen = stack.admin.get("/api/v1/tenants/life").await.expect(200);
     assert_eq!(seen.header("etag"), suspended.header("etag"));
     for wrong in ["suspend", "restore"] {
-        let refused = step(&stack, "life", wrong).await.problem(409, "tenant.state");
+        let refused = step(&stack, "life", wrong)
+            .await
+            .problem(409, "tenant.state");
         assert_eq!(refused.json["tenant_status"], "suspended");
     }
     // Deleted while it was suspended: so it is when it comes back.
@@ -56,7 +61,9 @@ async fn a_tenant_is_suspended_resumed_deleted_and_restored_as_it_was() {
     let left = until - stack.clock.now();
     assert!((left.num_hours() - 30 * 24).abs() <= 1, "{left}");
     for wrong in ["suspend", "resume"] {
-        let refused = step(&stack, "life", wrong).await.problem(409, "tenant.state");
+        let refused = step(&stack, "life", wrong)
+            .await
+            .problem(409, "tenant.state");
         assert_eq!(refused.json["tenant_status"], "deleted");
     }
     delete(&stack, "life").await.problem(409, "tenant.state");
@@ -73,7 +80,9 @@ async fn a_tenant_is_suspended_resumed_deleted_and_restored_as_it_was() {
     step(&stack, "life", "restore").await.expect(200);
     assert_eq!(shown(&stack, "life").await["status"], "active");
     for missing in ["nobody", "platform", "LIFE"] {
-        step(&stack, missing, "suspend").await.problem(404, "not_found");
+        step(&stack, missing, "suspend")
+            .await
+            .problem(404, "not_found");
         delete(&stack, missing).await.problem(404, "not_found");
     }
     stack.stop().await;
@@ -86,7 +95,13 @@ async fn a_step_is_taken_for_the_named_version_and_once_for_a_key() {
         stack.create_tenant(tenant).await;
     }
     let path = "/api/v1/tenants/versioned";
-    let etag = stack.admin.get(path).await.expect(200).header("etag").to_owned();
+    let etag = stack
+        .admin
+        .get(path)
+        .await
+        .expect(200)
+        .header("etag")
+        .to_owned();
     let renamed = json!({ "name": "Other" });
     stack.admin.patch(path, &renamed).await.expect(200);
     let old = [("if-match", etag.as_str())];
@@ -102,8 +117,16 @@ async fn a_step_is_taken_for_the_named_version_and_once_for_a_key() {
         .await
         .problem(412, "precondition.failed");
     let key = [("idempotency-key", "once")];
-    let first = stack.admin.post_with(&suspend, &json!({}), &key).await.expect(200);
-    let again = stack.admin.post_with(&suspend, &json!({}), &key).await.expect(200);
+    let first = stack
+        .admin
+        .post_with(&suspend, &json!({}), &key)
+        .await
+        .expect(200);
+    let again = stack
+        .admin
+        .post_with(&suspend, &json!({}), &key)
+        .await
+        .expect(200);
     assert_eq!(again.json, first.json);
     assert_eq!(again.header("idempotency-replayed"), "true");
     // The same key for another tenant is another request.
@@ -113,7 +136,13 @@ async fn a_step_is_taken_for_the_named_version_and_once_for_a_key() {
         .await
         .problem(422, "idempotency.mismatch");
     assert_eq!(shown(&stack, "beside").await["status"], "active");
-    let current = stack.admin.get(path).await.expect(200).header("etag").to_owned();
+    let current = stack
+        .admin
+        .get(path)
+        .await
+        .expect(200)
+        .header("etag")
+        .to_owned();
     let headers = [("if-match", current.as_str())];
     stack
         .admin
@@ -159,7 +188,11 @@ async fn a_listing_is_filtered_and_searched_and_shows_no_platform() {
             .collect();
         assert_eq!(ids, expected, "{query}");
     }
-    let first = stack.admin.get("/api/v1/tenants?limit=1&q=a").await.expect(200);
+    let first = stack
+        .admin
+        .get("/api/v1/tenants?limit=1&q=a")
+        .await
+        .expect(200);
     let token = first.text_of("next_page_token");
     let next = format!("/api/v1/tenants?limit=1&q=a&page_token={token}");
     assert_eq!(
@@ -187,7 +220,9 @@ async fn the_database_allows_the_steps_of_the_table_and_no_others_whoever_tries(
     stack.create_tenant("guarded").await;
     let mut owner = stack.owner().await;
     let dates = |status: TenantStatus| match status {
-        TenantStatus::Active => "suspended_at = NULL, deleted_at = NULL, purge_after = NULL, purged_at = NULL",
+        TenantStatus::Active => {
+            "suspended_at = NULL, deleted_at = NULL, purge_after = NULL, purged_at = NULL"
+        }
         TenantStatus::Suspended => {
             "suspended_at = now(), deleted_at = NULL, purge_after = NULL, purged_at = NULL"
         }
@@ -210,8 +245,13 @@ async fn the_database_allows_the_steps_of_the_table_and_no_others_whoever_tries(
                  ALTER TABLE tenants ENABLE ALWAYS TRIGGER guard_tenant_life",
                 set(from)
             );
-            sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut owner).await.unwrap();
-            let tried = sqlx::raw_sql(AssertSqlSafe(set(to))).execute(&mut owner).await;
+            sqlx::raw_sql(AssertSqlSafe(prepare))
+                .execute(&mut owner)
+                .await
+                .unwrap();
+            let tried = sqlx::raw_sql(AssertSqlSafe(set(to)))
+                .execute(&mut owner)
+                .await;
             let allowed = from == to || from.may_become(to);
             assert_eq!(tried.is_ok(), allowed, "{from:?} to {to:?}");
             if let Err(sqlx::Error::Database(error)) = tried {

@@ -47,7 +47,11 @@ async fn two_tenants(options: StackOptions) -> Stack {
             "scope": { "tenant": id, "kind": "probe" }, "action": "pause", "reason": "waits",
             "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
         });
-        stack.admin.post("/api/v1/switches", &switch).await.expect(201);
+        stack
+            .admin
+            .post("/api/v1/switches", &switch)
+            .await
+            .expect(201);
         for _ in 0..3 {
             let body = json!({ "kind": "probe", "payload": {}, "resource_key": "k" });
             caller.post("/api/v1/jobs", &body).await.expect(202);
@@ -56,11 +60,15 @@ async fn two_tenants(options: StackOptions) -> Stack {
         caller.post("/api/v1/jobs", &later).await.expect(202);
     }
     eventually("both namespaces are provisioned", || async {
-        let left = "SELECT count(*) FROM jobs WHERE kind = 'provision_namespace' AND finished_at IS NULL";
+        let left =
+            "SELECT count(*) FROM jobs WHERE kind = 'provision_namespace' AND finished_at IS NULL";
         (stack.count(left).await == 0).then_some(())
     })
     .await;
-    sqlx::raw_sql(PEOPLE).execute(&mut stack.owner().await).await.unwrap();
+    sqlx::raw_sql(PEOPLE)
+        .execute(&mut stack.owner().await)
+        .await
+        .unwrap();
     stack
 }
 
@@ -75,11 +83,18 @@ async fn rows(stack: &Stack, table: &str, tenant: &str) -> i64 {
 async fn redis_keys(stack: &Stack) -> Vec<String> {
     let mut connection = stack.gate.connection();
     let pattern = format!("*{}:*", stack.name);
-    redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap()
+    redis::cmd("KEYS")
+        .arg(pattern)
+        .query_async(&mut connection)
+        .await
+        .unwrap()
 }
 
 async fn fields(stack: &Stack, hash: &str) -> Vec<String> {
-    let key = redis_keys(stack).await.into_iter().find(|key| key.ends_with(hash));
+    let key = redis_keys(stack)
+        .await
+        .into_iter()
+        .find(|key| key.ends_with(hash));
     let Some(key) = key else { return Vec::new() };
     redis::cmd("HKEYS")
         .arg(key)
@@ -117,15 +132,26 @@ async fn nothing_is_left(stack: &Stack) {
     }
     for hash in [":limits", ":vtime:default", ":jobs", ":cost", ":paused"] {
         for field in fields(stack, hash).await {
-            assert!(!field.split('\t').any(|part| part == "gone"), "{hash} {field}");
+            assert!(
+                !field.split('\t').any(|part| part == "gone"),
+                "{hash} {field}"
+            );
         }
     }
     let kube = stack.cluster.kube().await;
     let namespaces = Api::<Namespace>::all(kube);
     assert!(namespaces.get_opt("tenant-gone").await.unwrap().is_none());
     assert!(namespaces.get_opt("tenant-stays").await.unwrap().is_some());
-    let tombstone = stack.admin.get("/api/v1/tenants/gone").await.expect(200).json;
-    assert_eq!((&tombstone["status"], &tombstone["name"]), (&json!("purged"), &json!("purged")));
+    let tombstone = stack
+        .admin
+        .get("/api/v1/tenants/gone")
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(
+        (&tombstone["status"], &tombstone["name"]),
+        (&json!("purged"), &json!("purged"))
+    );
     let listed = stack.admin.get("/api/v1/tenants").await.expect(200);
     assert!(!listed.text.contains("gone"), "{}", listed.text);
     let again = crate::harness::tenant_body("gone");
@@ -157,8 +183,14 @@ async fn a_deleted_tenant_is_purged_by_one_job_of_the_platform_and_leaves_nothin
             .await
             .unwrap();
     let job = stack.ended(&stack.admin, &id.to_string()).await;
-    assert_eq!((&job["tenant_id"], &job["status"]), (&json!("platform"), &json!("succeeded")));
-    assert!(job["result"]["rows"]["events"].as_i64().unwrap() > 0, "{job}");
+    assert_eq!(
+        (&job["tenant_id"], &job["status"]),
+        (&json!("platform"), &json!("succeeded"))
+    );
+    assert!(
+        job["result"]["rows"]["events"].as_i64().unwrap() > 0,
+        "{job}"
+    );
     nothing_is_left(&stack).await;
     stack.tick().await;
     assert_eq!(stack.count(orders).await, 1);
@@ -201,7 +233,8 @@ async fn a_purge_that_is_run_again_or_killed_in_the_middle_comes_to_the_same_end
     eventually("the namespace is being deleted", || async {
         stack.tick().await;
         let found = namespaces.get("tenant-gone").await.unwrap();
-        (found.metadata.deletion_timestamp.is_some() && status(&stack, "gone").await == "purging").then_some(())
+        (found.metadata.deletion_timestamp.is_some() && status(&stack, "gone").await == "purging")
+            .then_some(())
     })
     .await;
     // Part of the rows goes, as if a run had died among them.
@@ -214,7 +247,11 @@ async fn a_purge_that_is_run_again_or_killed_in_the_middle_comes_to_the_same_end
     let (_other, _two) = spawn(&stack, &["worker"]).await;
     eventually("the purge is snoozed again", || async {
         stack.tick().await;
-        let attempts = stack.admin.get(&format!("/api/v1/jobs/{order}/attempts")).await.expect(200);
+        let attempts = stack
+            .admin
+            .get(&format!("/api/v1/jobs/{order}/attempts"))
+            .await
+            .expect(200);
         (attempts.json["items"].as_array().unwrap().len() >= 2).then_some(())
     })
     .await;
@@ -223,7 +260,12 @@ async fn a_purge_that_is_run_again_or_killed_in_the_middle_comes_to_the_same_end
     for id in [&order, &again] {
         let job = eventually("the purge ends", || async {
             stack.tick().await;
-            let job = stack.admin.get(&format!("/api/v1/jobs/{id}")).await.expect(200).json;
+            let job = stack
+                .admin
+                .get(&format!("/api/v1/jobs/{id}"))
+                .await
+                .expect(200)
+                .json;
             job["finished_at"].is_string().then_some(job)
         })
         .await;
@@ -255,28 +297,55 @@ async fn only_a_deleted_tenant_whose_grace_is_over_is_purged_and_only_its_rows()
         .post("/api/v1/tenants/alive/purge", &json!({}))
         .await
         .problem(409, "tenant.state");
-    stack.admin.delete("/api/v1/tenants/alpha").await.expect(200);
+    stack
+        .admin
+        .delete("/api/v1/tenants/alpha")
+        .await
+        .expect(200);
     assert!(!start_purge(&mut purger().await, &alpha, now).await.unwrap());
     stack.tick().await;
     let orders = "SELECT count(*) FROM jobs WHERE kind = 'hard_delete_tenant'";
     assert_eq!(stack.count(orders).await, 0);
-    assert!(find_purgeable(&mut purger().await, &platform).await.unwrap().is_none());
+    assert!(
+        find_purgeable(&mut purger().await, &platform)
+            .await
+            .unwrap()
+            .is_none()
+    );
     // The role sees and deletes nothing of a tenant that is not being purged.
     for tenant in [&alive, &alpha, &platform] {
         for table in PURGED_TABLES {
-            assert_eq!(purge_rows(&mut purger().await, table, tenant, 1000).await.unwrap(), 0);
+            assert_eq!(
+                purge_rows(&mut purger().await, table, tenant, 1000)
+                    .await
+                    .unwrap(),
+                0
+            );
         }
     }
     let far = now + chrono::TimeDelta::days(31);
     assert!(start_purge(&mut purger().await, &alpha, far).await.unwrap());
-    let found = find_purgeable(&mut purger().await, &alpha).await.unwrap().unwrap();
+    let found = find_purgeable(&mut purger().await, &alpha)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(found.status, TenantStatus::Purging);
     stack
         .admin
         .post("/api/v1/tenants/alpha/restore", &json!({}))
         .await
         .problem(409, "tenant.state");
-    assert_eq!(purge_rows(&mut purger().await, "api_keys", &alpha, 1000).await.unwrap(), 1);
-    assert_eq!(stack.count("SELECT count(*) FROM api_keys WHERE tenant_id LIKE 'al%'").await, 3);
+    assert_eq!(
+        purge_rows(&mut purger().await, "api_keys", &alpha, 1000)
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        stack
+            .count("SELECT count(*) FROM api_keys WHERE tenant_id LIKE 'al%'")
+            .await,
+        3
+    );
     stack.stop().await;
 }

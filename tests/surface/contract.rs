@@ -426,6 +426,7 @@ async fn every_operations_answer_is_what_its_schema_says() {
     conforms("list_job_kinds", &caller.get("/api/v1/job-kinds").await);
     show_control_of_jobs(&stack, &caller, &mut conforms).await;
     show_operations(&stack, &mut conforms).await;
+    show_life_of_tenants(&stack, &mut conforms).await;
     let all: BTreeSet<String> = operations(&stack)
         .await
         .into_iter()
@@ -433,6 +434,58 @@ async fn every_operations_answer_is_what_its_schema_says() {
         .collect();
     assert_eq!(shown, all, "an operation without an answer to look at");
     stack.finish().await;
+}
+
+async fn show_life_of_tenants(stack: &Stack, conforms: &mut impl FnMut(&str, &Answer)) {
+    let admin = &stack.admin;
+    stack.create_tenant("lived").await;
+    let path = "/api/v1/tenants/lived";
+    let usage = format!("{path}/usage");
+    conforms("get_usage", &admin.get(&usage).await.expect(200));
+    let patch = json!({ "plan": "free", "resource_quota": { "users": 2 } });
+    conforms(
+        "change_tenant",
+        &admin.patch(path, &patch).await.expect(200),
+    );
+    conforms(
+        "change_tenant",
+        &admin.patch(path, &json!({ "name": "" })).await,
+    );
+    for (operation, action) in [
+        ("suspend_tenant", "suspend"),
+        ("suspend_tenant", "suspend"),
+        ("resume_tenant", "resume"),
+    ] {
+        let order = json!({ "reason": "why not" });
+        let answer = admin.post(&format!("{path}/{action}"), &order).await;
+        conforms(operation, &answer);
+    }
+    let suspended = admin.get("/api/v1/tenants?status=suspended").await;
+    conforms("list_tenants", &suspended.expect(200));
+    conforms("delete_tenant", &admin.delete(path).await.expect(200));
+    let purge = format!("{path}/purge");
+    conforms(
+        "purge_tenant",
+        &admin.post(&purge, &json!({})).await.expect(409),
+    );
+    // As if its grace period were over.
+    let over = "UPDATE tenants SET purge_after = now() - interval '1 s' WHERE id = 'lived'";
+    let mut owner = stack.owner().await;
+    sqlx::query(over).execute(&mut owner).await.unwrap();
+    let restore = format!("{path}/restore");
+    conforms(
+        "restore_tenant",
+        &admin.post(&restore, &json!({})).await.expect(409),
+    );
+    let ordered = admin.post(&purge, &json!({})).await.expect(202);
+    conforms("purge_tenant", &ordered);
+    stack.ended(admin, &ordered.text_of("id")).await;
+    stack.create_tenant("restored").await;
+    admin.delete("/api/v1/tenants/restored").await.expect(200);
+    let restored = admin
+        .post("/api/v1/tenants/restored/restore", &json!({}))
+        .await;
+    conforms("restore_tenant", &restored.expect(200));
 }
 
 async fn show_control_of_jobs(

@@ -40,9 +40,10 @@ pub async fn remove(
         return Ok(Removal::Foreign);
     }
     if !is_terminating(&found) {
-        client.delete(&found).await.map_err(|source| {
-            ProvisionError::deleting(ObjectName::of(&found), &name, source)
-        })?;
+        client
+            .delete(&found)
+            .await
+            .map_err(|source| ProvisionError::deleting(ObjectName::of(&found), &name, source))?;
     }
     // Where nothing holds it back it may be gone already.
     Ok(match read(client, &name).await? {

@@ -1,8 +1,6 @@
 //! What a tenant's pods and volumes use, as the cluster's own quota counts it.
 
-use k8s_openapi::{
-    api::core::v1::ResourceQuota, apimachinery::pkg::api::resource::Quantity,
-};
+use k8s_openapi::{api::core::v1::ResourceQuota, apimachinery::pkg::api::resource::Quantity};
 use unity_shared::ids::TenantId;
 
 use super::{
@@ -28,13 +26,14 @@ pub async fn read_use(
     tenant: &TenantId,
 ) -> Result<Option<ClusterUse>, ProvisionError> {
     let namespace = tenant.namespace();
-    let quota: Option<ResourceQuota> = client
-        .get(Some(&namespace), COMPUTE_QUOTA)
-        .await
-        .map_err(|source| {
-            let object = ObjectName::cluster_scoped("ResourceQuota", COMPUTE_QUOTA);
-            ProvisionError::reading(object, &namespace, source)
-        })?;
+    let quota: Option<ResourceQuota> =
+        client
+            .get(Some(&namespace), COMPUTE_QUOTA)
+            .await
+            .map_err(|source| {
+                let object = ObjectName::cluster_scoped("ResourceQuota", COMPUTE_QUOTA);
+                ProvisionError::reading(object, &namespace, source)
+            })?;
     let used = quota
         .and_then(|quota| quota.status)
         .and_then(|status| status.used);
@@ -66,8 +65,16 @@ fn nanos(text: &str) -> Option<i128> {
         .unwrap_or(text.len());
     let (number, suffix) = text.split_at_checked(end)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let whole: i128 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let digits: String = fraction
+        .chars()
+        .chain("000000000".chars())
+        .take(9)
+        .collect();
     let base = whole.checked_mul(NANO)?.checked_add(digits.parse().ok()?)?;
     let (times, divided) = match suffix {
         "" => (1, 1),

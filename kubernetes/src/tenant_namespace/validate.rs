@@ -51,8 +51,7 @@ pub(super) fn belongs_to(namespace: &Namespace, tenant: TenantUid) -> bool {
             .and_then(|labels| labels.get(key))
             .map(String::as_str)
     };
-    label(MANAGED_BY) == Some(UNITY)
-        && label(TENANT_UID) == Some(tenant.to_string().as_str())
+    label(MANAGED_BY) == Some(UNITY) && label(TENANT_UID) == Some(tenant.to_string().as_str())
 }
 
 /// Whether the namespace is being deleted.

@@ -19,7 +19,9 @@ pub async fn faults(connection: &mut PgConnection) -> Vec<String> {
     let tables = tenant_tables(connection).await;
     for table in PURGED_TABLES.iter().chain(KEPT_TABLES) {
         if !tables.contains_key(*table) {
-            faults.push(format!("{table}: is listed for the purge and has no tenant"));
+            faults.push(format!(
+                "{table}: is listed for the purge and has no tenant"
+            ));
         }
     }
     for table in tables.keys() {
@@ -40,7 +42,9 @@ pub async fn faults(connection: &mut PgConnection) -> Vec<String> {
             faults.push(format!("{table}: unity_purger cannot delete its rows"));
         }
         if kept && can_delete {
-            faults.push(format!("{table}: unity_purger can delete rows that are kept"));
+            faults.push(format!(
+                "{table}: unity_purger can delete rows that are kept"
+            ));
         }
         let policies: Vec<String> = sqlx::query_scalar(DELETES_BY)
             .bind(table)

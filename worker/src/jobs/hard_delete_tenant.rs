@@ -255,7 +255,10 @@ fn unavailable(error: &DbError) -> JobError {
 }
 
 fn gate_away(error: &GateError) -> JobError {
-    tracing::warn!(error = chain(error), "the queue could not forget a tenant's jobs");
+    tracing::warn!(
+        error = chain(error),
+        "the queue could not forget a tenant's jobs"
+    );
     JobError::Retry {
         code: "queue.unavailable".to_owned(),
         message: "the queue could not do its part".to_owned(),

@@ -31,10 +31,7 @@ impl Handler {
 
     async fn desired(&self, context: &JobContext) -> Result<Tenant, JobError> {
         let unavailable = |error: DbError| {
-            tracing::warn!(
-                error = chain(&error),
-                "could not read the tenant"
-            );
+            tracing::warn!(error = chain(&error), "could not read the tenant");
             JobError::Retry {
                 code: "database.unavailable".to_owned(),
                 message: "the tenant's record could not be read".to_owned(),
