@@ -36,7 +36,7 @@ pub use purge::{
     KEPT_TABLES, PURGED_TABLES, Purgeable, bury_tenant, end_waiting_jobs, find_purgeable,
     purge_people, purge_rows, select_tenants_to_purge, start_purge, stop_running_jobs,
 };
-pub use quota::{QUOTA_MAX, Quota, QuotaOverrides, ResourceQuota};
+pub use quota::{QUOTA_MAX, Quota, QuotaOverrides, QuotaReport, QuotaUsage, ResourceQuota};
 pub use quota_usage::{
     QuotaError, QuotaFull, list_quota_usage, record_cluster_use, release_quota,
     release_quota_as_operator, release_quota_as_registrar, reserve_quota,

@@ -6,6 +6,17 @@ use serde::{Deserialize, Serialize};
 /// sums and unit conversions cannot overflow.
 pub const QUOTA_MAX: u32 = 10_000_000;
 
+/// A quota, and what is used of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct QuotaUsage {
+    /// Most that the tenant may have.
+    pub limit: u32,
+    /// What it has, in whole units, rounded up; null if that is not known now. More than the limit where
+    /// that was lowered: nothing new then.
+    #[schema(required)]
+    pub used: Option<u32>,
+}
+
 /// Declares the quotas' types from one list, so that a new quota cannot be forgotten in one of them.
 macro_rules! quotas {
     ($($(#[$doc:meta])* $variant:ident $name:ident,)*) => {
@@ -41,6 +52,19 @@ macro_rules! quotas {
                 let mut names = Vec::new();
                 $(if self.$name.is_some_and(|value| value > QUOTA_MAX) { names.push(stringify!($name)); })*
                 names
+            }
+        }
+
+        /// Each quota, and what is used of it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+        pub struct QuotaReport {
+            $($(#[$doc])* pub $name: QuotaUsage,)*
+        }
+
+        impl QuotaReport {
+            /// The report of `usage_of` each quota.
+            pub fn of(mut usage_of: impl FnMut(Quota) -> QuotaUsage) -> Self {
+                Self { $($name: usage_of(Quota::$variant),)* }
             }
         }
 

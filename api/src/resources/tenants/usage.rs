@@ -1,13 +1,11 @@
 //! `GET /tenants/{id}/usage`.
 
-use std::collections::BTreeMap;
-
 use axum::{Json, extract::State};
 use serde::Serialize;
 use unity_shared::{
     ids::TenantId,
     telemetry::chain,
-    tenancy::{Quota, find_tenant, list_quota_usage},
+    tenancy::{Quota, QuotaReport, QuotaUsage, find_tenant, list_quota_usage},
 };
 
 use crate::{
@@ -23,20 +21,8 @@ use crate::{
 pub struct TenantUsage {
     /// The tenant.
     tenant_id: TenantId,
-    /// By the quota's name.
     #[serde(flatten)]
-    quotas: BTreeMap<&'static str, QuotaUsage>,
-}
-
-/// A quota, and what is used of it.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct QuotaUsage {
-    /// Most that the tenant may have.
-    limit: u32,
-    /// What it has, in whole units, rounded up; null if that is not known now. More than the limit where
-    /// that was lowered: nothing new then.
-    #[schema(required)]
-    used: Option<u32>,
+    quotas: QuotaReport,
 }
 
 /// Shows what a tenant uses of each quota, to a system administrator or to itself.
@@ -66,7 +52,7 @@ pub async fn get_usage(
     let counted = list_quota_usage(&mut tx).await?;
     drop(tx);
     let calls = calls_this_hour(&state, &id).await;
-    let quotas = Quota::ALL.iter().map(|quota| {
+    let quotas = QuotaReport::of(|quota| {
         let counted = counted.get(quota.name()).copied();
         let used = match quota {
             Quota::ApiCallsPerHour => calls,
@@ -79,11 +65,11 @@ pub async fn get_usage(
             | Quota::Certificates => Some(counted.unwrap_or(0)),
         };
         let limit = quota.of(&tenant.resource_quota);
-        (quota.name(), QuotaUsage { limit, used })
+        QuotaUsage { limit, used }
     });
     Ok(Json(TenantUsage {
-        quotas: quotas.collect(),
         tenant_id: id,
+        quotas,
     }))
 }
 
