@@ -1,6 +1,8 @@
 //! Answers of operations, one after the other, for whoever compares them with the document.
 
-use serde_json::{Value, json};
+use reqwest::Method;
+use serde_json::json;
+use unity_shared::tenancy::Role;
 
 use crate::harness::{Answer, Caller, Stack};
 
