@@ -26,6 +26,8 @@ ALTER TABLE users
     ADD COLUMN platform_role text CONSTRAINT users_platform_role_known CHECK (platform_role = 'system-admin'),
     ADD COLUMN token_epoch bigint NOT NULL DEFAULT 0,
     ADD COLUMN disabled_at timestamptz;
+-- Who administers the platform stays when a tenant that they belonged to is purged.
+GRANT SELECT (platform_role) ON users TO unity_purger;
 COMMENT ON COLUMN users.platform_role IS 'NULL: none; what they may in a tenant is in memberships';
 COMMENT ON COLUMN users.token_epoch IS 'rises to end every session and access token at once';
 COMMENT ON COLUMN users.disabled_at IS 'since when they cannot log in; NULL: they can';

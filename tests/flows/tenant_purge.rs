@@ -18,17 +18,31 @@ use unity_shared::{
 use super::processes::spawn;
 use crate::harness::{Stack, StackOptions, eventually};
 
-/// Two people of `gone`: one belongs to `stays` too.
+/// Three people of `gone`: one belongs to `stays` too, and one administers the platform. Both tenants get
+/// a row in each table that has none by itself.
 const PEOPLE: &str = "
     INSERT INTO users (id, email, password_hash, must_change_password, created_at)
     VALUES ('0198c0de-0000-7000-8000-0000000000a1', 'only@gone.example', 'x', false, now()),
-           ('0198c0de-0000-7000-8000-0000000000a2', 'both@example.com', 'x', false, now());
+           ('0198c0de-0000-7000-8000-0000000000a2', 'both@example.com', 'x', false, now()),
+           ('0198c0de-0000-7000-8000-0000000000a3', 'root@example.com', 'x', false, now());
+    UPDATE users SET platform_role = 'system-admin' WHERE email = 'root@example.com';
     INSERT INTO memberships (tenant_id, user_id, role, created_at)
     VALUES ('gone', '0198c0de-0000-7000-8000-0000000000a1', 'tenant-member', now()),
            ('gone', '0198c0de-0000-7000-8000-0000000000a2', 'tenant-member', now()),
+           ('gone', '0198c0de-0000-7000-8000-0000000000a3', 'tenant-member', now()),
            ('stays', '0198c0de-0000-7000-8000-0000000000a2', 'tenant-viewer', now());
     INSERT INTO job_attempts (tenant_id, job_id, fence, number, worker_id, started_at, finished_at, outcome)
     SELECT tenant_id, id, 99, 1, gen_random_uuid(), now(), now(), 'retried' FROM jobs;
+    INSERT INTO identity_providers (tenant_id, issuer, client_id, sealed_secret, created_at, updated_at)
+    VALUES ('gone', 'i', 'c', 'x', now(), now()), ('stays', 'i', 'c', 'x', now(), now());
+    INSERT INTO sign_ins (tenant_id, state_hash, browser_hash, expires_at)
+    VALUES ('gone', 'x', 'x', now()), ('stays', 'x', 'x', now());
+    INSERT INTO identities (tenant_id, issuer, subject, user_id, created_at)
+    VALUES ('gone', 'i', 's', '0198c0de-0000-7000-8000-0000000000a1', now()),
+           ('stays', 'i', 's', '0198c0de-0000-7000-8000-0000000000a2', now());
+    INSERT INTO invitations (tenant_id, id, email, role, token_hash, created_at, expires_at)
+    VALUES ('gone', gen_random_uuid(), 'a@example.com', 'tenant-viewer', 'g', now(), now()),
+           ('stays', gen_random_uuid(), 'a@example.com', 'tenant-viewer', 's', now(), now());
     INSERT INTO idempotency_keys (tenant_id, key, fingerprint, status, response, created_at)
     VALUES ('gone', 'k', 'x', 202, '{}', now()), ('stays', 'k', 'x', 202, '{}', now())";
 
@@ -126,7 +140,8 @@ async fn nothing_is_left(stack: &Stack) {
         .fetch_all(&mut owner)
         .await
         .unwrap();
-    assert_eq!(people, ["admin@stays.com", "both@example.com"]);
+    let stay = ["admin@stays.com", "both@example.com", "root@example.com"];
+    assert_eq!(people, stay);
     for key in redis_keys(stack).await {
         assert!(!key.split(':').any(|part| part == "gone"), "{key}");
     }

@@ -140,7 +140,8 @@ pub async fn purge_rows(
     Ok(gone)
 }
 
-/// Takes at most `most` memberships away, and with each the person who belongs to no other tenant.
+/// Takes at most `most` memberships away, and with each the person who belongs to no other tenant and
+/// is nobody's administrator of the platform.
 /// Answers how many memberships there were.
 pub async fn purge_people(
     tx: &mut PlatformTx<Purger>,
@@ -155,7 +156,7 @@ pub async fn purge_people(
                RETURNING user_id
            ), people AS (
                DELETE FROM users USING gone
-               WHERE users.id = gone.user_id
+               WHERE users.id = gone.user_id AND users.platform_role IS NULL
                  AND NOT EXISTS (SELECT FROM memberships AS other
                                  WHERE other.user_id = users.id AND other.tenant_id <> $1)
            )

@@ -129,7 +129,9 @@ async fn a_suspended_tenants_token_is_refused_and_not_used_up() {
         .await;
     let refused = stack.refresh(&session.refresh).await;
     refused.problem(403, "tenant.suspended");
-    stack.change("UPDATE tenants SET status = 'active'").await;
+    stack
+        .change("UPDATE tenants SET status = 'active', suspended_at = NULL")
+        .await;
     stack.refresh(&session.refresh).await.expect(200);
     stack.stop().await;
 }
