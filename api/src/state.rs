@@ -83,7 +83,7 @@ impl ApiState {
         let public_url = options.public_url.as_deref().unwrap_or_default();
         let is_tls = public_url.starts_with("https://");
         Self(Arc::new(Inner {
-            group_commit: start_group_commit(database.clone(), gate.clone(), clock.clone()),
+            group_commit: start_group_commit(&database, &gate, &clock),
             job_reads: start_job_reads(database.clone()),
             key_owners: KeyOwners::new(database.clone(), clock.clone()),
             key_uses: KeyUses::start(database.clone(), clock.clone()),
