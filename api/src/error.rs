@@ -493,7 +493,6 @@ mod tests {
         http::header,
         response::{IntoResponse, Response},
     };
-    use unity_shared::tenancy::{QuotaError, QuotaFull};
 
     use super::*;
     use crate::problem::Problem;

@@ -224,6 +224,7 @@ async fn operators_see_and_set_what_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn keys_are_made_listed_revoked_and_rotated() {
     let options = StackOptions {
         workers: 0,

@@ -1,4 +1,4 @@
-//! A small OpenID provider of a tenant's own: discovery, keys, authorization and token endpoints over
+//! A small `OpenID` provider of a tenant's own: discovery, keys, authorization and token endpoints over
 //! HTTP, and whatever lie a test wants it to tell.
 
 use std::{

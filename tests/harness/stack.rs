@@ -180,7 +180,7 @@ impl Stack {
     }
 
     /// Makes the tokens that are in this stack's mails.
-    pub fn mail_tokens(&self) -> MailTokens {
+    pub fn mail_tokens() -> MailTokens {
         MailTokens::new(&Secret::new(SECRET_KEY))
     }
 

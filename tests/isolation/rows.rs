@@ -29,10 +29,9 @@ async fn stack_of_two() -> Stack {
             .await
             .expect(202);
         stack.ended(&caller, &job.text_of("id")).await;
-        let invitee =
-            json!({ "email": format!("{tenant}-canary@people.example"), "role": "viewer" });
+        let guest = json!({ "email": format!("{tenant}-canary@people.example"), "role": "viewer" });
         let path = format!("/api/v1/tenants/{tenant}/members");
-        let invited = caller.post(&path, &invitee).await.expect(201);
+        let invited = caller.post(&path, &guest).await.expect(201);
         stack.ended(&caller, &invited.text_of("job_id")).await;
         let signing_in = format!(
             "INSERT INTO identity_providers (tenant_id, issuer, client_id, sealed_secret, created_at, updated_at)

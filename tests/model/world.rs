@@ -95,6 +95,7 @@ impl<'a> World<'a> {
     }
 
     /// Takes a step. `rows` are the jobs as they are before it.
+    #[expect(clippy::too_many_lines, reason = "an arm for each step")]
     pub async fn apply(&mut self, step: &Step, rows: &[Row]) -> Effects {
         let stack = self.stack;
         let mut effects = Effects::default();

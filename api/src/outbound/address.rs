@@ -34,7 +34,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Global unicast is 2000::/3; the rest is not the internet's. Of it, what wraps an address of version
+/// Global unicast is `2000::/3`; the rest is not the internet's. Of it, what wraps an address of version
 /// 4, and what is for documentation, is left out.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();

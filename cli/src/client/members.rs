@@ -83,7 +83,7 @@ pub(crate) async fn run(args: MembersArgs) -> Result<()> {
             let order = json!({ "email": email, "role": role });
             let invitation = api.send(Method::POST, &members, &order).await?;
             api.show(&invitation, |invitation| {
-                table::fields(invitation, INVITATION)
+                table::fields(invitation, INVITATION);
             });
         }
         MembersCommand::SetRole { user, role } => {

@@ -42,7 +42,7 @@ enum TenantsCommand {
     /// Deletes a tenant. It can be restored until its grace period ends; then it is purged.
     Delete {
         id: String,
-        /// Only if the tenant is still at this ETag.
+        /// Only if the tenant is still at this `ETag`.
         #[arg(long, value_name = "ETAG")]
         if_match: Option<String>,
     },
@@ -102,7 +102,7 @@ struct PatchFlags {
     /// A quota of its own, or `NAME=default` for the plan's; may be repeated.
     #[arg(long, value_name = "NAME=N", value_parser = quota)]
     quota: Vec<(String, Value)>,
-    /// Only if the tenant is still at this ETag.
+    /// Only if the tenant is still at this `ETag`.
     #[arg(long, value_name = "ETAG")]
     if_match: Option<String>,
 }

@@ -66,6 +66,7 @@ impl SealingKey {
     }
 
     /// What was sealed; absent if it was with another key, for something else, or is damaged.
+    #[must_use]
     pub fn open(&self, sealed: &[u8], belongs_to: &[u8]) -> Option<Vec<u8>> {
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;

@@ -143,7 +143,7 @@ async fn a_change_that_is_meant_for_another_version_is_refused() {
     .await;
     let path = member_path("acme", user);
     let seen = key.get(&path).await.expect(200).header("etag").to_owned();
-    let patch = |tag: &str| {
+    let change_at = |tag: &str| {
         let headers = [("content-type", "application/json"), ("if-match", tag)]
             .map(|(name, value)| (name, value.to_owned()));
         let (key, path) = (key.clone(), path.clone());
@@ -156,9 +156,9 @@ async fn a_change_that_is_meant_for_another_version_is_refused() {
             key.send(Method::PATCH, &path, &headers, body).await
         }
     };
-    let changed = patch(&seen).await.expect(200);
+    let changed = change_at(&seen).await.expect(200);
     assert_ne!(changed.header("etag"), seen);
-    patch(&seen).await.problem(412, "precondition.failed");
+    change_at(&seen).await.problem(412, "precondition.failed");
     let headers = [("if-match", seen.as_str())];
     let stale = key.send(Method::DELETE, &path, &headers, None).await;
     stale.problem(412, "precondition.failed");

@@ -39,7 +39,7 @@ impl Browser {
     }
 
     /// Begins a sign-in and lets the provider answer: where the provider sends the browser back to.
-    async fn to_the_provider_and_back(&mut self, stack: &Stack, tenant: &str) -> String {
+    async fn sign_in_at_the_provider(&mut self, stack: &Stack, tenant: &str) -> String {
         let start = format!("{}/api/v1/auth/oidc/{tenant}/start", stack.api_url);
         let sent = self.get(&start).await;
         assert_eq!(sent.status(), 303, "{}", sent.text().await.unwrap());
@@ -83,7 +83,7 @@ async fn set_provider(
 /// The whole way; the answer is that of the callback.
 async fn sign_in(stack: &Stack, tenant: &str) -> Response {
     let mut browser = Browser::new();
-    let back = browser.to_the_provider_and_back(stack, tenant).await;
+    let back = browser.sign_in_at_the_provider(stack, tenant).await;
     browser.get(&back).await
 }
 
@@ -189,20 +189,20 @@ async fn a_state_is_good_once_in_the_browser_that_began() {
     provider.log_in("1", "new@people.example");
     // Another browser, as when somebody is made to open a link that logs them in as another.
     let (mut own, mut other) = (Browser::new(), Browser::new());
-    let back = own.to_the_provider_and_back(&stack, "acme").await;
+    let back = own.sign_in_at_the_provider(&stack, "acme").await;
     refused(Browser::new().get(&back).await).await;
     refused(own.get(&back).await).await;
-    let back = own.to_the_provider_and_back(&stack, "acme").await;
-    other.to_the_provider_and_back(&stack, "acme").await;
+    let back = own.sign_in_at_the_provider(&stack, "acme").await;
+    other.sign_in_at_the_provider(&stack, "acme").await;
     refused(other.get(&back).await).await;
     // Again, and once more.
-    let back = own.to_the_provider_and_back(&stack, "acme").await;
+    let back = own.sign_in_at_the_provider(&stack, "acme").await;
     let cookie = own.cookie.clone();
     assert_eq!(own.get(&back).await.status(), 200);
     own.cookie = cookie;
     refused(own.get(&back).await).await;
     // Too late.
-    let back = own.to_the_provider_and_back(&stack, "acme").await;
+    let back = own.sign_in_at_the_provider(&stack, "acme").await;
     sqlx::query("UPDATE sign_ins SET expires_at = now() - interval '1 second'")
         .execute(&mut stack.owner().await)
         .await
@@ -252,7 +252,7 @@ async fn a_tenants_provider_opens_no_other_tenant_and_nobody_elses_account() {
     logged_in(&stack, email, "bravo").await;
     // The state of one tenant's sign-in does not open another's.
     let mut browser = Browser::new();
-    let back = browser.to_the_provider_and_back(&stack, "alpha").await;
+    let back = browser.sign_in_at_the_provider(&stack, "alpha").await;
     refused(
         browser
             .get(&back.replace("state=alpha.", "state=bravo."))
@@ -260,10 +260,10 @@ async fn a_tenants_provider_opens_no_other_tenant_and_nobody_elses_account() {
     )
     .await;
     // A provider that says it is another, and an answer that says so.
-    let back = browser.to_the_provider_and_back(&stack, "alpha").await;
+    let back = browser.sign_in_at_the_provider(&stack, "alpha").await;
     let url = format!("{back}&iss={}", of_bravo.url);
     refused(browser.get(&url).await).await;
-    let back = browser.to_the_provider_and_back(&stack, "alpha").await;
+    let back = browser.sign_in_at_the_provider(&stack, "alpha").await;
     of_alpha.pretend_to_be(&of_bravo.url);
     let mixed = browser.get(&back).await;
     assert_eq!(mixed.status(), 503, "{}", mixed.text().await.unwrap());

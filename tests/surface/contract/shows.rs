@@ -12,10 +12,10 @@ pub async fn show_life_of_tenants(stack: &Stack, conforms: &mut impl FnMut(&str,
     let path = "/api/v1/tenants/lived";
     let usage = format!("{path}/usage");
     conforms("get_usage", &admin.get(&usage).await.expect(200));
-    let patch = json!({ "plan": "free", "resource_quota": { "users": 2 } });
+    let smaller = json!({ "plan": "free", "resource_quota": { "users": 2 } });
     conforms(
         "change_tenant",
-        &admin.patch(path, &patch).await.expect(200),
+        &admin.patch(path, &smaller).await.expect(200),
     );
     conforms(
         "change_tenant",

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Quiet, Refusal, Who};
+use crate::harness::Stack;
 
 const MEMBERS: &str = "/api/v1/tenants/acme/members";
 const INVITATIONS: &str = "/api/v1/tenants/acme/invitations";
@@ -56,20 +57,18 @@ async fn an_invitation_to_what_is_no_address_or_no_role_is_refused_with_its_plac
     }
     let long = json!({ "email": format!("a@{}", "b".repeat(253)), "role": "member" });
     refusals.push(send(Who::Admin, "POST", MEMBERS, &long, 422, "validation.failed").at("/email"));
-    for role in ["system-admin"] {
-        let order = json!({ "email": "a@b", "role": role });
-        refusals.push(
-            send(
-                Who::Admin,
-                "POST",
-                MEMBERS,
-                &order,
-                422,
-                "validation.failed",
-            )
-            .at("/role"),
-        );
-    }
+    let order = json!({ "email": "a@b", "role": "system-admin" });
+    refusals.push(
+        send(
+            Who::Admin,
+            "POST",
+            MEMBERS,
+            &order,
+            422,
+            "validation.failed",
+        )
+        .at("/role"),
+    );
     for order in [
         json!({}),
         json!({ "email": "a@b" }),
@@ -93,6 +92,7 @@ async fn an_invitation_to_what_is_no_address_or_no_role_is_refused_with_its_plac
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn members_are_managed_by_administrators_of_their_own_tenant_alone() {
     let mut quiet = Quiet::start().await;
     quiet.stack.create_tenant("other").await;
@@ -195,7 +195,7 @@ async fn an_acceptance_without_a_good_code_password_or_name_is_refused() {
     let invited = quiet.admin.post(MEMBERS, &order).await.expect(201);
     let id = invited.text_of("id").parse().unwrap();
     let tenant = "acme".parse().unwrap();
-    let tokens = quiet.stack.mail_tokens();
+    let tokens = Stack::mail_tokens();
     let token = tokens.of_invitation(&tenant, id, 1).reveal().to_owned();
     let mut refusals = Vec::new();
     for (field, value, place) in [

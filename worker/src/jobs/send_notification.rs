@@ -121,6 +121,7 @@ impl handler::Handler for Handler {
 }
 
 /// The mail server's own words stay in the log: they may name hosts and people.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn job_error(error: MailError) -> JobError {
     tracing::warn!(error = chain(&error), "could not send a mail");
     let (code, message) = (error.code().to_owned(), error.to_string());
@@ -138,6 +139,7 @@ fn fail(code: &str, message: &str) -> JobError {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: DbError) -> JobError {
     tracing::warn!(
         error = chain(&error),

@@ -45,6 +45,10 @@ pub async fn show(state: &ApiState, tenant: &TenantId, user: UserId) -> Result<R
 }
 
 /// What a change that was not made is answered with.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the outcome is used up by it"
+)]
 pub fn refuse(change: Change) -> Result<(), ApiError> {
     match change {
         Change::Done => Ok(()),

@@ -1,4 +1,4 @@
-//! Signing in by a tenant's own identity provider (OpenID Connect, code flow with PKCE).
+//! Signing in by a tenant's own identity provider (`OpenID` Connect, code flow with PKCE).
 //!
 //! | file | what |
 //! |---|---|
