@@ -3,23 +3,24 @@
 //! The text of an inner error stays inside: it is logged here, once, with its whole chain, and the
 //! caller gets a stable code and the id under which the line is found.
 
+mod answer;
+mod entry;
+
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
 use unity_shared::{
     db::DbError,
     ids::TenantId,
     jobs::JobStatus,
     queue::GateError,
-    telemetry::chain,
-    tenancy::{PasswordError, Role, Scope},
+    tenancy::{PasswordError, Role, Scope, TenantStatus},
 };
 
-use crate::problem::{FieldError, Problem, QuotaUse};
+pub use entry::EntryError;
+
+use crate::problem::FieldError;
 
 /// Why a request is not answered as hoped.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,9 @@ pub enum ApiError {
     /// The key is confined to other things.
     #[error("the scopes of this API key do not include {0}")]
     ScopeInsufficient(Scope),
+    /// Somebody was not let in by an invitation or an identity provider.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     /// The caller's tenant is not in use.
     #[error("the tenant is {state}")]
     TenantInactive {
@@ -81,6 +85,9 @@ pub enum ApiError {
     /// More than the limit of one request.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
+    /// A job's payload is larger than it may be.
+    #[error("the payload is larger than {0} bytes")]
+    PayloadTooLarge(usize),
     /// Not JSON by its own word.
     #[error("the body must be sent as content-type application/json in UTF-8")]
     ContentType,
@@ -139,6 +146,17 @@ pub enum ApiError {
         /// What was asked for, as a participle.
         action: &'static str,
     },
+    /// The tenant is in a state from which this step does not lead.
+    #[error("the tenant is {}, so it cannot be {action}", .status.as_str())]
+    TenantState {
+        /// The tenant's state.
+        status: TenantStatus,
+        /// What was asked for, as a participle.
+        action: &'static str,
+    },
+    /// The object is not at the version that the caller named.
+    #[error("it has changed since: its ETag is none of those in If-Match")]
+    Precondition,
     /// What was asked for cannot be done as things are.
     #[error("{detail}")]
     Conflict {
@@ -166,6 +184,14 @@ pub enum ApiError {
     /// Redis did not do its part, and there is no answer without it.
     #[error("the queue could not do its part")]
     Gate(#[source] GateError),
+    /// One of several jobs is refused, and with it all of them.
+    #[error("job {place} of the batch: {error}")]
+    OfJob {
+        /// Its place in the body, from 0.
+        place: usize,
+        /// Why it is refused.
+        error: Box<ApiError>,
+    },
     /// A password could not be hashed.
     #[error("the password could not be hashed")]
     Password(#[source] PasswordError),
@@ -174,15 +200,24 @@ pub enum ApiError {
     Defect(String),
 }
 
-/// A client that tries again sooner than this many seconds makes things worse.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
-
 /// What the outside is told when the trouble is inside.
 const INTERNAL: &str = "the server could not answer; its log has the reason under this request_id";
 const UNAVAILABLE: &str = "a part that the server depends on does not answer; try again shortly";
 
 impl ApiError {
+    /// The refusal of the job at this place of a batch.
+    pub fn of_job(self, place: usize) -> Self {
+        Self::OfJob {
+            place,
+            error: Box::new(self),
+        }
+    }
+
+    /// Whether the request is to blame, or what it asks for as things are.
+    pub fn is_refusal(&self) -> bool {
+        self.kind().0.is_client_error()
+    }
+
     /// Status, stable code and title.
     #[expect(clippy::too_many_lines, reason = "a table: one entry for each variant")]
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
@@ -217,6 +252,7 @@ impl ApiError {
             Self::ScopeInsufficient(_) => {
                 (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
             }
+            Self::Entry(error) => error.kind(),
             Self::TenantInactive { code, .. } => (StatusCode::FORBIDDEN, code, "Tenant not in use"),
             Self::TenantRequired => (StatusCode::FORBIDDEN, "tenant.required", "Tenant needed"),
             Self::RoleInsufficient(_) => {
@@ -233,6 +269,12 @@ impl ApiError {
                 "body.too_large",
                 "Body too large",
             ),
+            Self::PayloadTooLarge(_) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "payload.too_large",
+                "Payload too large",
+            ),
+            Self::OfJob { error, .. } => error.kind(),
             Self::ContentType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "body.content_type",
@@ -277,6 +319,16 @@ impl ApiError {
                 "job.state",
                 "Not possible in this state",
             ),
+            Self::TenantState { .. } => (
+                StatusCode::CONFLICT,
+                "tenant.state",
+                "Not possible in this state",
+            ),
+            Self::Precondition => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition.failed",
+                "Changed since",
+            ),
             Self::Conflict { code, .. } => (StatusCode::CONFLICT, code, "Not possible now"),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -312,6 +364,7 @@ impl ApiError {
             Self::Gate(_) => UNAVAILABLE.to_owned(),
             Self::Database(error) if error.retryable() => UNAVAILABLE.to_owned(),
             Self::Database(_) | Self::Password(_) | Self::Defect(_) => INTERNAL.to_owned(),
+            Self::OfJob { place, error } => format!("job {place} of the batch: {}", error.detail()),
             Self::Unauthenticated
             | Self::LoginFailed
             | Self::RefreshInvalid
@@ -322,12 +375,14 @@ impl ApiError {
             | Self::MustChangePassword
             | Self::SessionRequired
             | Self::ScopeInsufficient(_)
+            | Self::Entry(_)
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::BodyTooLarge(_)
+            | Self::PayloadTooLarge(_)
             | Self::ContentType
             | Self::Body(_)
             | Self::Query(_)
@@ -340,6 +395,8 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -352,6 +409,12 @@ impl ApiError {
         match self {
             Self::Body(error) => vec![error.clone()],
             Self::Invalid(errors) => errors.clone(),
+            Self::OfJob { place, error } => of_job(*place, error),
+            Self::PayloadTooLarge(_) => vec![FieldError {
+                pointer: "/payload".to_owned(),
+                code: "size",
+                detail: self.to_string(),
+            }],
             Self::KindUnknown => vec![FieldError {
                 pointer: "/kind".to_owned(),
                 code: "unknown",
@@ -379,6 +442,7 @@ impl ApiError {
             | Self::MustChangePassword
             | Self::SessionRequired
             | Self::ScopeInsufficient(_)
+            | Self::Entry(_)
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -393,6 +457,8 @@ impl ApiError {
             | Self::QuotaExceeded { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -405,76 +471,31 @@ impl ApiError {
     }
 }
 
-impl From<DbError> for ApiError {
-    fn from(error: DbError) -> Self {
-        Self::Database(Arc::new(error))
+/// The faults of a job under its place in the body; where none has a place of its own, the job as a whole.
+fn of_job(place: usize, error: &ApiError) -> Vec<FieldError> {
+    let mut faults = error.errors();
+    if faults.is_empty() {
+        faults.push(FieldError {
+            pointer: String::new(),
+            code: error.kind().1,
+            detail: error.detail(),
+        });
     }
-}
-
-impl From<GateError> for ApiError {
-    fn from(error: GateError) -> Self {
-        Self::Gate(error)
+    for fault in &mut faults {
+        fault.pointer = format!("/jobs/{place}{}", fault.pointer);
     }
-}
-
-impl From<Arc<DbError>> for ApiError {
-    fn from(error: Arc<DbError>) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// The header that a status must not come without.
-fn extra_header(status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
-    match status {
-        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, CHALLENGE)),
-        StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
-        _ => None,
-    }
-}
-
-impl IntoResponse for ApiError {
-    /// Status and headers, with the [`Problem`] attached; the middleware writes the body, because
-    /// only it knows which request is answered.
-    fn into_response(self) -> Response {
-        let (status, code, title) = self.kind();
-        if status.is_server_error() {
-            tracing::error!(error = %chain(&self), code, "request failed");
-        }
-        let quota = match self {
-            Self::QuotaExceeded { name, limit, used } => Some(QuotaUse { name, limit, used }),
-            _ => None,
-        };
-        let job_status = match self {
-            Self::JobState { status, .. } => Some(status),
-            _ => None,
-        };
-        let retry_after = match &self {
-            Self::TooManyAttempts { retry_after } => Some(HeaderValue::from(retry_after.as_secs())),
-            _ => None,
-        };
-        let problem = Problem {
-            code: code.into(),
-            title,
-            detail: self.detail(),
-            errors: self.errors(),
-            quota,
-            job_status,
-        };
-        let mut response = status.into_response();
-        if let Some((name, value)) = extra_header(status) {
-            response.headers_mut().insert(name, value);
-        }
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-        }
-        response.extensions_mut().insert(problem);
-        response
-    }
+    faults
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::{
+        http::header,
+        response::{IntoResponse, Response},
+    };
+
     use super::*;
+    use crate::problem::Problem;
 
     fn problem_of(error: ApiError) -> (StatusCode, Problem, Response) {
         let response = error.into_response();
@@ -489,6 +510,7 @@ mod tests {
                 errors: Vec::new(),
                 quota: None,
                 job_status: None,
+                tenant_status: None,
             });
         (response.status(), problem, response)
     }

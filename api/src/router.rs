@@ -9,7 +9,7 @@ use axum::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::{error::ApiError, middleware, openapi, state::ApiState};
+use crate::{error::ApiError, invitation_page, middleware, openapi, state::ApiState};
 
 const DOCUMENT_PATH: &str = "/openapi.json";
 const DOCUMENT_TYPE: HeaderValue = HeaderValue::from_static("application/json");
@@ -36,5 +36,6 @@ fn pages(document: Bytes) -> Router {
         .try_it_out_enabled(true);
     Router::new()
         .route(DOCUMENT_PATH, get(serve_document))
+        .merge(invitation_page::routes())
         .merge(SwaggerUi::new("/docs").config(config))
 }

@@ -9,7 +9,8 @@ use unity_shared::config::{LogFormat, Settings, SettingsError};
 
 use crate::bench::Choice;
 use crate::client::{
-    JobsArgs, KeysArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs,
+    InvitationsArgs, JobsArgs, KeysArgs, MembersArgs, PoolsArgs, QueuesArgs, SwitchesArgs,
+    TenantsArgs, WorkersArgs,
 };
 
 /// Multi-tenant control plane for Kubernetes on a job queue.
@@ -55,6 +56,10 @@ pub enum Command {
     Jobs(JobsArgs),
     /// Tenants and their limits, over the API.
     Tenants(TenantsArgs),
+    /// Members of a tenant, over the API.
+    Members(MembersArgs),
+    /// Invitations to a tenant, over the API.
+    Invitations(InvitationsArgs),
     /// Worker pools, over the API.
     Pools(PoolsArgs),
     /// Worker processes, over the API.

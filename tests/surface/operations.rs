@@ -18,15 +18,17 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// The path with an id in it: the tenant's where the id is a tenant's, the job's elsewhere, and a
-    /// pool's name where it is a pool's.
+    /// The path with an id in it: the tenant's where the id is a tenant's, the job's elsewhere (no member
+    /// and no invitation has it), and a pool's name where it is a pool's.
     pub fn at(&self, job: &str, tenant: &str) -> String {
         let id = if self.path.contains("/tenants/{") {
             tenant
         } else {
             job
         };
-        self.path.replace("{id}", id).replace("{pool}", "default")
+        let path = self.path.replace("{id}", id).replace("{pool}", "default");
+        let path = path.replace("{user}", job).replace("{invitation}", job);
+        path.replace("{tenant}", tenant)
     }
 }
 

@@ -17,9 +17,9 @@ pub const ROLES: [&str; 5] = [
 
 /// Whether a rule, in the document's words, lets a role in. `session` is for people of any role who
 /// have logged in.
-pub fn admits(rule: &str, role: &str, is_person: bool) -> bool {
+pub fn admits(access: &str, role: &str, is_person: bool) -> bool {
     let rank = |role: &str| ROLES[1..4].iter().position(|known| *known == role);
-    rule.split(" or ").any(|part| match part {
+    access.split(" or ").any(|part| match part {
         "public" => true,
         "authenticated" => role != "nobody",
         "session" => role != "nobody" && is_person,

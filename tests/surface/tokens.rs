@@ -163,6 +163,7 @@ async fn a_claim_that_was_edited_is_refused() {
 
 /// Even what our own key has signed must be an access token of a session that is there.
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn a_token_of_ours_that_says_what_is_not_so_is_refused() {
     let desk = Desk::start().await;
     let good = desk.claims();

@@ -68,6 +68,18 @@ pub struct TenantCaller {
     pub tenant: TenantId,
 }
 
+impl Caller {
+    /// Answers a tenant that is not the caller's as one that does not exist. It is decided before the
+    /// database is asked: for another's tenant and for none, nothing differs. A system administrator
+    /// may ask for each.
+    pub fn must_be_of(&self, tenant: &TenantId) -> Result<(), ApiError> {
+        match &self.tenant {
+            Some(own) if own != tenant => Err(ApiError::NotFound),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// A person who has logged in. A handler takes it where its route's rule lets no program in.
 #[derive(Debug, Clone)]
 pub struct PersonCaller {

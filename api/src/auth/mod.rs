@@ -16,7 +16,7 @@ mod signing_keys;
 mod tokens;
 
 pub use access::Access;
-pub use authenticate::why_refused;
+pub use authenticate::{authenticate, why_refused};
 pub use caller::{Acting, Actor, Caller, PersonCaller, TenantCaller};
 pub use credentials::Credentials;
 pub use key_owners::KeyOwners;

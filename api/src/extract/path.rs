@@ -8,7 +8,7 @@ use axum::{
 };
 use unity_shared::{
     fleet::is_pool_name,
-    ids::{ApiKeyId, JobId, SwitchId, TenantId},
+    ids::{ApiKeyId, InvitationId, JobId, SwitchId, TenantId, UserId},
 };
 
 use crate::error::ApiError;
@@ -25,6 +25,18 @@ pub trait PathSegment: Sized {
 }
 
 impl PathSegment for JobId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for InvitationId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for UserId {
     fn read(text: &str) -> Option<Self> {
         canonical(text)
     }
@@ -72,6 +84,26 @@ impl<T: PathSegment, S: Send + Sync> FromRequestParts<S> for PathId<T> {
             return Err(ApiError::NotFound);
         };
         T::read(&text).map(Self).ok_or(ApiError::NotFound)
+    }
+}
+
+/// The path's two parameters, in their order.
+#[derive(Debug)]
+pub struct PathIds<A, B>(pub A, pub B);
+
+impl<A: PathSegment, B: PathSegment, S: Send + Sync> FromRequestParts<S> for PathIds<A, B> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Ok(Path((outer, inner))) =
+            Path::<(String, String)>::from_request_parts(parts, state).await
+        else {
+            return Err(ApiError::NotFound);
+        };
+        match (A::read(&outer), B::read(&inner)) {
+            (Some(outer), Some(inner)) => Ok(Self(outer, inner)),
+            (None, _) | (_, None) => Err(ApiError::NotFound),
+        }
     }
 }
 

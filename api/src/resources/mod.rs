@@ -3,14 +3,20 @@
 mod api_keys;
 mod auth;
 mod events;
+mod identity_provider;
+mod invitations;
 mod job_kinds;
 mod jobs;
+mod members;
 mod page;
 mod queues;
+mod sign_in;
 mod switches;
 mod tenants;
 mod worker_pools;
 mod workers;
+
+pub use sign_in::{CALLBACK, SignIns};
 
 use crate::auth::Routes;
 
@@ -19,6 +25,10 @@ pub fn register(routes: Routes) -> Routes {
     let routes = auth::register(routes);
     let routes = api_keys::register(routes);
     let routes = tenants::register(routes);
+    let routes = members::register(routes);
+    let routes = invitations::register(routes);
+    let routes = identity_provider::register(routes);
+    let routes = sign_in::register(routes);
     let routes = jobs::register(routes);
     let routes = events::register(routes);
     let routes = job_kinds::register(routes);

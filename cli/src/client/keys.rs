@@ -41,7 +41,7 @@ pub enum KeysCommand {
     },
     /// Revokes a key. It is refused within two seconds.
     Revoke {
-        /// The key's id.
+        /// The key.
         id: String,
     },
     /// Makes the next key that signs access tokens, in the database of the settings. It is published for

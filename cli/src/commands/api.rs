@@ -27,6 +27,9 @@ pub(super) async fn run(settings: Settings) -> Result<()> {
     let options = ApiOptions {
         probe_jobs: settings.probe_jobs,
         secret_key,
+        tenant_grace: settings.tenant_grace(),
+        public_url: settings.public_url.clone(),
+        loopback_providers: settings.loopback_providers,
     };
     let router = router(ApiState::new(database, gate, clock, &options));
     let drain = Duration::from_secs(settings.drain_seconds);

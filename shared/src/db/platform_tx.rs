@@ -25,6 +25,12 @@ pub struct Issuer;
 /// Acts for a system administrator: tenants, first keys, the fleet.
 #[derive(Debug)]
 pub struct Operator;
+/// Lets people in: identities, which belong to no tenant, and the memberships that they come to.
+#[derive(Debug)]
+pub struct Registrar;
+/// Takes away the rows of tenants that are being purged, and of no others.
+#[derive(Debug)]
+pub struct Purger;
 
 impl Duty for Authenticator {
     const ROLE: &'static str = "unity_authenticator";
@@ -37,6 +43,12 @@ impl Duty for Issuer {
 }
 impl Duty for Operator {
     const ROLE: &'static str = "unity_operator";
+}
+impl Duty for Registrar {
+    const ROLE: &'static str = "unity_registrar";
+}
+impl Duty for Purger {
+    const ROLE: &'static str = "unity_purger";
 }
 
 /// A session in the role of duty `D`. Dropping one that began a transaction undoes it.

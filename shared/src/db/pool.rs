@@ -8,7 +8,8 @@ use sqlx::{
 };
 
 use super::{
-    Authenticator, DbError, Duty, EachTenantTx, Engine, Issuer, Operator, PlatformTx, TenantTx,
+    Authenticator, DbError, Duty, EachTenantTx, Engine, Issuer, Operator, PlatformTx, Purger,
+    Registrar, TenantTx,
 };
 use crate::{clock::Clock, ids::TenantId};
 
@@ -49,6 +50,8 @@ pub struct Database {
     engine: PgPool,
     issuer: PgPool,
     operator: PgPool,
+    purger: PgPool,
+    registrar: PgPool,
 }
 
 /// One duty's pool, from which its transactions begin.
@@ -77,7 +80,9 @@ impl Database {
             authenticator: open(platform.clone(), Some(Authenticator::ROLE), settings),
             engine: open(platform.clone(), Some(Engine::ROLE), settings),
             issuer: open(platform.clone(), Some(Issuer::ROLE), settings),
-            operator: open(platform, Some(Operator::ROLE), settings),
+            operator: open(platform.clone(), Some(Operator::ROLE), settings),
+            purger: open(platform.clone(), Some(Purger::ROLE), settings),
+            registrar: open(platform, Some(Registrar::ROLE), settings),
         };
         for pool in [&database.app, &database.engine] {
             refuse_bypass(pool).await?;
@@ -131,6 +136,24 @@ impl Database {
         }
     }
 
+    /// Lets people in.
+    #[must_use]
+    pub const fn registrar(&self) -> PlatformPool<'_, Registrar> {
+        PlatformPool {
+            pool: &self.registrar,
+            duty: PhantomData,
+        }
+    }
+
+    /// Takes a tenant's data away.
+    #[must_use]
+    pub const fn purger(&self) -> PlatformPool<'_, Purger> {
+        PlatformPool {
+            pool: &self.purger,
+            duty: PhantomData,
+        }
+    }
+
     /// Asks the database for an answer.
     pub async fn ping(&self) -> Result<(), DbError> {
         sqlx::query("SELECT 1").execute(&self.engine).await?;
@@ -163,7 +186,9 @@ impl Database {
             self.authenticator.close(),
             self.engine.close(),
             self.issuer.close(),
-            self.operator.close()
+            self.operator.close(),
+            self.purger.close(),
+            self.registrar.close()
         );
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
-use super::{Authenticator, Duty, Engine, Issuer, Operator};
+use super::{Authenticator, Duty, Engine, Issuer, Operator, Purger, Registrar};
 
 /// Connection URLs of the two logins.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub async fn create_logins(owner_url: &str, password: &str) -> Result<LoginUrls,
         Engine::ROLE,
         Issuer::ROLE,
         Operator::ROLE,
+        Purger::ROLE,
+        Registrar::ROLE,
     ];
     create_login(&mut connection, &app, "INHERIT", password, &["unity_app"]).await?;
     create_login(&mut connection, &platform, "NOINHERIT", password, &duties).await?;

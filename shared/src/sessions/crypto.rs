@@ -1,6 +1,6 @@
 //! Ed25519 of `ring`, as `jsonwebtoken` wants to be told of it.
 //!
-//! The tree has one provider of cryptography. What is handed over here can do EdDSA and nothing else:
+//! The tree has one provider of cryptography. What is handed over here can do `EdDSA` and nothing else:
 //! a token that asks for any other algorithm meets nothing that could compute it.
 
 use std::sync::Once;
@@ -32,6 +32,7 @@ struct Ed25519Signer(Ed25519KeyPair);
 
 struct Ed25519Verifier(UnparsedPublicKey<Vec<u8>>);
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library calls it so")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     require_ed25519(*algorithm, key.family())?;
     let pair =
@@ -39,6 +40,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     Ok(Box::new(Ed25519Signer(pair)))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library calls it so")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     require_ed25519(*algorithm, key.family())?;
     let key = UnparsedPublicKey::new(&ED25519, key.try_get_as_bytes()?.to_vec());

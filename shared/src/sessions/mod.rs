@@ -25,7 +25,7 @@ pub use refresh::{
     RACE_GRACE, REFRESH_LIFE, RefreshToken, RefreshUse, forget_refresh_tokens,
     insert_refresh_token, use_refresh_token,
 };
-pub use sealing::SealingKey;
+pub use sealing::{SealError, SealingKey};
 pub use session::{
     EndReason, NewSession, SESSION_LIFE, SessionOwner, end_session, find_refreshed_session,
     find_session_owner, insert_session, mark_refreshed, renew_session_epoch,

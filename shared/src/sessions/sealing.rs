@@ -1,4 +1,4 @@
-//! Private keys at rest: encrypted under the installation's secret key.
+//! Secrets at rest: encrypted under the installation's secret key.
 //!
 //! ChaCha20-Poly1305 with a random nonce before the ciphertext. What a ciphertext belongs to goes in as
 //! associated data, so that one row's cannot be moved to another.
@@ -24,11 +24,17 @@ pub struct SealingKey([u8; 32]);
 pub struct SealError;
 
 impl SealingKey {
-    /// The key that is derived from the installation's secret key.
+    /// The key for signing keys that is derived from the installation's secret key.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
+        Self::of(secret, PURPOSE)
+    }
+
+    /// The key for another use, which keeps it apart from any other.
+    #[must_use]
+    pub fn of(secret: &Secret, purpose: &str) -> Self {
         let derived = Sha256::new()
-            .chain_update(PURPOSE)
+            .chain_update(purpose)
             .chain_update(secret.reveal())
             .finalize();
         Self(derived.into())
@@ -41,7 +47,7 @@ impl SealingKey {
     }
 
     /// Encrypts `clear`, bound to `belongs_to`.
-    pub(super) fn seal(&self, clear: &[u8], belongs_to: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub fn seal(&self, clear: &[u8], belongs_to: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0_u8; NONCE_LEN];
         SystemRandom::new()
             .fill(&mut nonce)
@@ -60,7 +66,8 @@ impl SealingKey {
     }
 
     /// What was sealed; absent if it was with another key, for something else, or is damaged.
-    pub(super) fn open(&self, sealed: &[u8], belongs_to: &[u8]) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn open(&self, sealed: &[u8], belongs_to: &[u8]) -> Option<Vec<u8>> {
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = text.to_vec();

@@ -93,7 +93,7 @@ async fn whatever_ends_a_session_ends_its_requests_and_streams_within_two_second
         (
             "a suspension",
             403,
-            "UPDATE tenants SET status = 'suspended' WHERE id = 'acme'",
+            "UPDATE tenants SET status = 'suspended', suspended_at = now() WHERE id = 'acme'",
         ),
     ]
     .into_iter()

@@ -123,11 +123,15 @@ async fn a_suspended_tenants_token_is_refused_and_not_used_up() {
     let (stack, _) = still_stack().await;
     let session = viewer(&stack).await;
     stack
-        .change("UPDATE tenants SET status = 'suspended'")
+        .change(
+            "UPDATE tenants SET status = 'suspended', suspended_at = now() WHERE id <> 'platform'",
+        )
         .await;
     let refused = stack.refresh(&session.refresh).await;
     refused.problem(403, "tenant.suspended");
-    stack.change("UPDATE tenants SET status = 'active'").await;
+    stack
+        .change("UPDATE tenants SET status = 'active', suspended_at = NULL")
+        .await;
     stack.refresh(&session.refresh).await.expect(200);
     stack.stop().await;
 }

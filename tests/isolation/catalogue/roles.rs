@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-const GROUPS: [&str; 5] = [
+const GROUPS: [&str; 7] = [
     "unity_app",
     "unity_authenticator",
     "unity_engine",
     "unity_issuer",
     "unity_operator",
+    "unity_purger",
+    "unity_registrar",
 ];
 
 #[derive(sqlx::FromRow)]
@@ -112,6 +114,8 @@ async fn faults_of_memberships(
         (platform, "unity_engine"),
         (platform, "unity_issuer"),
         (platform, "unity_operator"),
+        (platform, "unity_purger"),
+        (platform, "unity_registrar"),
     ]);
     let mut faults = Vec::new();
     for (member, group, inherits) in &found {

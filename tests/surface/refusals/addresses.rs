@@ -230,6 +230,10 @@ async fn an_unknown_parameter_is_refused_by_every_operation() {
         } else {
             Who::Admin
         };
+        // Identity providers add parameters of their own to the address that they send a browser to.
+        if operation.name == "finish_sign_in" {
+            continue;
+        }
         let path = format!("{}?surprise=1", operation.at(&id, "acme"));
         let caller = if operation.access == "session" {
             person.caller.clone()

@@ -95,15 +95,12 @@ async fn find_before(
     let Some(request) = request else {
         return Ok(None);
     };
-    let recorded = match tenant {
-        Some(tenant) => {
-            let mut tx = state.database().tenant(tenant).await?;
-            find_tenant_answer(&mut tx, &request.key).await?
-        }
-        None => {
-            let mut tx = state.database().operator().statement().await?;
-            find_platform_answer(&mut tx, &request.key).await?
-        }
+    let recorded = if let Some(tenant) = tenant {
+        let mut tx = state.database().tenant(tenant).await?;
+        find_tenant_answer(&mut tx, &request.key).await?
+    } else {
+        let mut tx = state.database().operator().statement().await?;
+        find_platform_answer(&mut tx, &request.key).await?
     };
     recorded
         .map(|recorded| request.replay(recorded))

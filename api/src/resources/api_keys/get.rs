@@ -32,15 +32,12 @@ pub async fn get_api_key(
     PathId(id): PathId<ApiKeyId>,
     NoParameters: NoParameters,
 ) -> Result<Json<StoredKey>, ApiError> {
-    let key = match &caller.tenant {
-        Some(tenant) => {
-            let mut tx = state.database().tenant(tenant).await?;
-            find_tenant_key(&mut tx, id).await?
-        }
-        None => {
-            let mut tx = state.database().operator().statement().await?;
-            find_platform_key(&mut tx, id).await?
-        }
+    let key = if let Some(tenant) = &caller.tenant {
+        let mut tx = state.database().tenant(tenant).await?;
+        find_tenant_key(&mut tx, id).await?
+    } else {
+        let mut tx = state.database().operator().statement().await?;
+        find_platform_key(&mut tx, id).await?
     };
     key.map(Json).ok_or(ApiError::NotFound)
 }

@@ -55,15 +55,12 @@ pub async fn list_api_keys(
         }
         None => None,
     };
-    let rows = match &caller.tenant {
-        Some(tenant) => {
-            let mut tx = state.database().tenant(tenant).await?;
-            list_tenant_keys(&mut tx, before, limit.rows()).await?
-        }
-        None => {
-            let mut tx = state.database().operator().statement().await?;
-            list_platform_keys(&mut tx, before, limit.rows()).await?
-        }
+    let rows = if let Some(tenant) = &caller.tenant {
+        let mut tx = state.database().tenant(tenant).await?;
+        list_tenant_keys(&mut tx, before, limit.rows()).await?
+    } else {
+        let mut tx = state.database().operator().statement().await?;
+        list_platform_keys(&mut tx, before, limit.rows()).await?
     };
     Ok(Json(
         limit.page(rows, tokens, &scope, |key| key.id.to_string()),

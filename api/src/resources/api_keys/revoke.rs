@@ -34,17 +34,14 @@ pub async fn revoke_api_key(
     NoParameters: NoParameters,
 ) -> Result<StatusCode, ApiError> {
     let now = state.clock().now();
-    let exists = match &caller.tenant {
-        Some(tenant) => {
-            let mut tx = state.database().tenant(tenant).await?;
-            let exists = revoke_tenant_key(&mut tx, id, now).await?;
-            tx.commit().await?;
-            exists
-        }
-        None => {
-            let mut tx = state.database().operator().statement().await?;
-            revoke_platform_key(&mut tx, id, now).await?
-        }
+    let exists = if let Some(tenant) = &caller.tenant {
+        let mut tx = state.database().tenant(tenant).await?;
+        let exists = revoke_tenant_key(&mut tx, id, now).await?;
+        tx.commit().await?;
+        exists
+    } else {
+        let mut tx = state.database().operator().statement().await?;
+        revoke_platform_key(&mut tx, id, now).await?
     };
     if exists {
         Ok(StatusCode::NO_CONTENT)

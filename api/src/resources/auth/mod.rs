@@ -11,6 +11,8 @@ use utoipa_axum::routes;
 
 use crate::auth::{Access, Routes};
 
+pub use create_token::count;
+
 /// The routes of this resource, each with its rule.
 pub fn register(routes: Routes) -> Routes {
     routes

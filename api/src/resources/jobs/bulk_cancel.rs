@@ -10,7 +10,7 @@ use unity_shared::{
 use super::{
     bulk::{BulkDone, BulkOrder, answer, within_limit},
     cancel::tell_gate,
-    repeat::{after_lost_race, find_before, keep},
+    repeat::{find_before, keep, or_before},
 };
 use crate::{
     auth::TenantCaller,
@@ -58,7 +58,7 @@ pub async fn cancel_jobs(
             Ok(answer(&done))
         }
         Ok(Err(before)) => Ok(before),
-        Err(error) => after_lost_race(&state, &caller.tenant, request.as_ref(), error).await,
+        Err(error) => or_before(&state, &caller.tenant, request.as_ref(), error).await,
     }
 }
 
