@@ -54,7 +54,7 @@ impl ApiState {
         let page_tokens = PageTokens::new(&options.secret_key);
         let probe_jobs = options.probe_jobs;
         Self(Arc::new(Inner {
-            group_commit: start_group_commit(database.clone(), gate.clone(), clock.clone()),
+            group_commit: start_group_commit(&database, &gate, &clock),
             job_reads: start_job_reads(database.clone()),
             key_owners: KeyOwners::new(database.clone(), clock.clone()),
             waiting_caps: WaitingCaps::default(),

@@ -118,11 +118,11 @@ async fn a_list_of_events_waits_for_the_next_one_and_misses_none() {
     let cancel = format!("/api/v1/jobs/{id}/cancel");
     caller.post(&cancel, &json!({})).await.expect(202);
     assert_eq!(first(since.await.unwrap()), "job.cancelled");
-    let list = of_job.await.unwrap();
+    let page = of_job.await.unwrap();
     // The job has ended: nothing is left to wait for.
-    let rest = format!("/api/v1/jobs/{id}/events?since={}&wait=30", list["last_id"]);
+    let rest = format!("/api/v1/jobs/{id}/events?since={}&wait=30", page["last_id"]);
     assert_eq!(caller.get(&rest).await.expect(200).json["items"], json!([]));
-    assert_eq!(first(list), "job.cancelled");
+    assert_eq!(first(page), "job.cancelled");
     // Without a number it is what happens while the request waits.
     let next = ask("/api/v1/events?wait=30".to_owned());
     eventually("the request is answered", || async {

@@ -68,7 +68,7 @@ const NEAR: BatchLimits = BatchLimits {
 };
 
 /// Starts the queues.
-pub fn start_group_commit(database: Database, gate: Gate, clock: Clock) -> GroupCommit {
+pub fn start_group_commit(database: &Database, gate: &Gate, clock: &Clock) -> GroupCommit {
     let start = |limits| {
         let (database, gate, clock) = (database.clone(), gate.clone(), clock.clone());
         Batcher::start(limits, move |orders: Vec<Order>| {

@@ -108,15 +108,14 @@ impl WaitingCaps {
         if let Some(places) = tenant.hold(jobs, GOOD_FOR) {
             return Ok(places);
         }
-        let turn = match tenant.counting.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => {
-                // Somebody counts; until then the old count may do.
-                if let Some(places) = tenant.hold(jobs, 2 * GOOD_FOR) {
-                    return Ok(places);
-                }
-                tenant.counting.lock().await
+        let turn = if let Ok(turn) = tenant.counting.try_lock() {
+            turn
+        } else {
+            // Somebody counts; until then the old count may do.
+            if let Some(places) = tenant.hold(jobs, 2 * GOOD_FOR) {
+                return Ok(places);
             }
+            tenant.counting.lock().await
         };
         if let Some(places) = tenant.hold(jobs, GOOD_FOR) {
             return Ok(places);

@@ -293,7 +293,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table of values")]
     fn each_value_has_its_range() {
         for (order, pointer, code) in [
             (json!({"priority": 10}), "/priority", "range"),
