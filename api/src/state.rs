@@ -133,15 +133,14 @@ impl ApiState {
     /// Encrypts a secret of this tenant.
     pub(crate) fn seal_for(&self, tenant: &TenantId, secret: &[u8]) -> Result<Vec<u8>, ApiError> {
         SealingKey::of(&self.0.secret_key, SEALED_FOR)
-            .and_then(|key| key.seal(secret, tenant.as_str().as_bytes()))
+            .seal(secret, tenant.as_str().as_bytes())
             .map_err(|error| ApiError::Defect(error.to_string()))
     }
 
     /// The secret of this tenant that was encrypted.
     pub(crate) fn open_for(&self, tenant: &TenantId, sealed: &[u8]) -> Result<String, ApiError> {
         SealingKey::of(&self.0.secret_key, SEALED_FOR)
-            .ok()
-            .and_then(|key| key.open(sealed, tenant.as_str().as_bytes()))
+            .open(sealed, tenant.as_str().as_bytes())
             .and_then(|secret| String::from_utf8(secret).ok())
             .ok_or_else(|| {
                 let problem = "a secret was encrypted under another secret_key: set it again";

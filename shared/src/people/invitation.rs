@@ -106,7 +106,9 @@ pub async fn insert_invitation(
     now: DateTime<Utc>,
 ) -> Result<Invitation, QuotaError> {
     let expired = expire_invitations(tx, now).await?;
-    release_quota(tx, Quota::Users, expired).await?;
+    if expired > 0 {
+        release_quota(tx, Quota::Users, expired).await?;
+    }
     reserve_quota(tx, Quota::Users, 1).await?;
     let tenant = tx.tenant().clone();
     let NewInvitation {
@@ -135,7 +137,7 @@ pub async fn insert_invitation(
     written
         .into_iter()
         .next()
-        .ok_or_else(|| sqlx::Error::RowNotFound.into())
+        .ok_or_else(|| DbError::from(sqlx::Error::RowNotFound).into())
 }
 
 /// Lets the row say of an invitation whose time is over that it has ended, so that the address can be
