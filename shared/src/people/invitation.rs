@@ -106,7 +106,9 @@ pub async fn insert_invitation(
     now: DateTime<Utc>,
 ) -> Result<Invitation, QuotaError> {
     let expired = expire_invitations(tx, now).await?;
-    release_quota(tx, Quota::Users, expired).await?;
+    if expired > 0 {
+        release_quota(tx, Quota::Users, expired).await?;
+    }
     reserve_quota(tx, Quota::Users, 1).await?;
     let tenant = tx.tenant().clone();
     let NewInvitation {

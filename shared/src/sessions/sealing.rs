@@ -24,13 +24,13 @@ pub struct SealingKey([u8; 32]);
 pub struct SealError;
 
 impl SealingKey {
-    /// The key for signing keys that is derived from the installation's secret key.
+    /// The key for the keys that sign tokens, derived from the installation's secret key.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self::of(secret, PURPOSE)
     }
 
-    /// The key for another use, which keeps it apart from any other.
+    /// The key for another purpose: what is sealed for one cannot be opened for another.
     #[must_use]
     pub fn of(secret: &Secret, purpose: &str) -> Self {
         let derived = Sha256::new()
