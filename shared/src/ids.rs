@@ -79,6 +79,10 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
+    /// One login of a person, over all its access and refresh tokens.
+    SessionId
+);
+uuid_id!(
     /// A switch that an operator has put on.
     SwitchId
 );

@@ -51,16 +51,24 @@ impl fmt::Display for Access {
 
 #[cfg(test)]
 mod tests {
-    use unity_shared::ids::{ApiKeyId, TenantId};
+    use unity_shared::{
+        ids::{ApiKeyId, TenantId},
+        tenancy::Scopes,
+    };
 
     use super::*;
+    use crate::auth::Actor;
 
     fn caller(role: Role) -> Caller {
         let tenant = (role != Role::SystemAdmin).then(|| TenantId::parse("acme").unwrap());
         Caller {
-            key_id: ApiKeyId::new(),
+            actor: Actor::ApiKey {
+                id: ApiKeyId::new(),
+            },
             role,
             tenant,
+            scopes: Scopes::ALL,
+            acting: None,
         }
     }
 

@@ -2,9 +2,9 @@
 
 use axum::http::{HeaderMap, header};
 use tracing::Span;
-use unity_shared::tenancy::{ApiKey, KeyOwner, Role, TenantStatus};
+use unity_shared::tenancy::{ApiKey, KeyOwner, Role, Scopes, TenantStatus};
 
-use super::Caller;
+use super::{Actor, Caller};
 use crate::{error::ApiError, state::ApiState};
 
 /// Finds who calls and that their tenant is in use. Whatever is wrong with the key, the answer is the
@@ -23,9 +23,11 @@ pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Calle
         role,
     } = owner;
     let caller = Caller {
-        key_id,
+        actor: Actor::ApiKey { id: key_id },
         role,
         tenant: tenant_id,
+        scopes: Scopes::ALL,
+        acting: None,
     };
     name_in_log(&caller);
     if caller.tenant.is_none() != (role == Role::SystemAdmin) {
@@ -41,7 +43,7 @@ pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Calle
 
 fn name_in_log(caller: &Caller) {
     let span = Span::current();
-    span.record("key_id", caller.key_id.to_string());
+    span.record("actor", caller.actor.to_string());
     if let Some(tenant) = &caller.tenant {
         span.record("tenant_id", tenant.as_str());
     }

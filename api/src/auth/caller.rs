@@ -1,31 +1,77 @@
-//! The caller of a request, as its key's row says.
+//! The caller of a request, as the rows of its key or session say.
+
+use std::fmt;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+use chrono::{DateTime, Utc};
 use unity_shared::{
-    ids::{ApiKeyId, TenantId},
-    tenancy::Role,
+    ids::{ApiKeyId, SessionId, TenantId, UserId},
+    tenancy::{Role, Scopes},
 };
 
 use crate::error::ApiError;
 
-/// Who calls. The tenant comes from the key alone; nothing else in a request can name it.
-#[derive(Debug, Clone)]
+/// Who calls, and what they may. The tenant comes from the credential alone; nothing else in a request
+/// can name it. What a role may do is in the rules of the routes ([`super::Access`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The key's name in logs.
-    pub key_id: ApiKeyId,
-    /// What the key may do.
+    /// Who it is.
+    pub actor: Actor,
+    /// What they may do now: the role in force, whatever their token said when it was made.
     pub role: Role,
-    /// The key's tenant; absent for a system administrator.
+    /// Their tenant; absent for a system administrator who does not act in one.
     pub tenant: Option<TenantId>,
+    /// What the credential is confined to.
+    pub scopes: Scopes,
+    /// Set while a system administrator acts inside a tenant.
+    pub acting: Option<Acting>,
+}
+
+/// Who holds the credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A program with a key.
+    ApiKey {
+        /// The key's name in logs.
+        id: ApiKeyId,
+    },
+    /// A person who has logged in.
+    User {
+        /// The person.
+        id: UserId,
+        /// Their login.
+        session: SessionId,
+        /// Their address.
+        email: String,
+    },
+}
+
+/// Leave for a system administrator to act inside a tenant for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acting {
+    /// Why, in their own words.
+    pub reason: String,
+    /// When it ends.
+    pub until: DateTime<Utc>,
 }
 
 /// A caller who belongs to a tenant. A handler takes it where its route's rule lets nobody else in.
 #[derive(Debug, Clone)]
 pub struct TenantCaller {
-    /// What the key may do.
+    /// What they may do.
     pub role: Role,
-    /// The key's tenant.
+    /// Their tenant.
     pub tenant: TenantId,
+}
+
+/// `api_key:{id}` or `user:{id}`: stable, and no secret.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiKey { id } => write!(f, "api_key:{id}"),
+            Self::User { id, .. } => write!(f, "user:{id}"),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -45,9 +91,11 @@ impl<S: Send + Sync> FromRequestParts<S> for TenantCaller {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Caller {
-            key_id: _,
+            actor: _,
             role,
             tenant,
+            scopes: _,
+            acting: _,
         } = Caller::from_request_parts(parts, state).await?;
         let tenant = tenant.ok_or(ApiError::TenantRequired)?;
         Ok(Self { role, tenant })

@@ -30,19 +30,12 @@ impl Credentials {
         self.caller.tenant.as_ref()
     }
 
-    /// Whether the request would be let in again as the same caller: the key is neither revoked nor
-    /// past its end, has the same role, and its tenant is in use. What cannot be found out counts as
-    /// no.
+    /// Whether the request would be let in again as the same caller: the key or session is neither
+    /// revoked nor past its end, has the same role and scopes, and its tenant is in use. What cannot
+    /// be found out counts as no.
     pub async fn hold(&self, state: &ApiState) -> bool {
         match authenticate(state, &self.headers).await {
-            Ok(now) => {
-                let Caller {
-                    key_id,
-                    role,
-                    tenant,
-                } = &self.caller;
-                (now.key_id, now.role, &now.tenant) == (*key_id, *role, tenant)
-            }
+            Ok(now) => now == self.caller,
             Err(error) => {
                 tracing::debug!(error = chain(&error), "credentials hold no more");
                 false

@@ -12,7 +12,7 @@ mod routes;
 
 pub use access::Access;
 pub use authenticate::why_refused;
-pub use caller::{Caller, TenantCaller};
+pub use caller::{Actor, Caller, TenantCaller};
 pub use credentials::Credentials;
 pub use key_owners::KeyOwners;
 #[cfg(test)]

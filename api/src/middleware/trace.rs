@@ -31,7 +31,7 @@ pub async fn trace(req: Request, next: Next) -> Response {
         path = %path,
         request_id,
         tenant_id = Empty,
-        key_id = Empty
+        actor = Empty
     );
     async move {
         let begun = Instant::now();

@@ -8,6 +8,7 @@ mod password;
 mod plan;
 mod quota;
 mod role;
+mod scope;
 mod tenant;
 
 pub use api_key::{ApiKey, InvalidApiKey, random_base62};
@@ -23,6 +24,7 @@ pub use password::{PasswordError, generate_password, hash_password};
 pub use plan::Plan;
 pub use quota::{QUOTA_MAX, QuotaOverrides, ResourceQuota};
 pub use role::Role;
+pub use scope::{InvalidScope, Resource, Scope, Scopes};
 pub use tenant::{
     NewAdmin, NewTenant, Tenant, TenantStatus, find_tenant, has_own_password, insert_api_key,
     insert_tenant, list_tenants,
