@@ -3,7 +3,7 @@
 //! The text of an inner error stays inside: it is logged here, once, with its whole chain, and the
 //! caller gets a stable code and the id under which the line is found.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -18,7 +18,10 @@ use unity_shared::{
     tenancy::{PasswordError, Role},
 };
 
-use crate::problem::{FieldError, Problem, QuotaUse};
+use crate::{
+    limits::whole_seconds,
+    problem::{FieldError, Problem, QuotaUse},
+};
 
 /// Why a request is not answered as hoped.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +93,14 @@ pub enum ApiError {
         limit: u32,
         /// What it has.
         used: u32,
+    },
+    /// The caller, its tenant or its address calls too often.
+    #[error("too many requests: the limit of this {limit} is reached")]
+    RateLimited {
+        /// `address`, `key` or `tenant`.
+        limit: &'static str,
+        /// When the next may come.
+        retry_after: Duration,
     },
     /// A switch takes no jobs in.
     #[error("no such jobs are taken in until {}: {reason}", .until.to_rfc3339_opts(SecondsFormat::Secs, true))]
@@ -214,6 +225,11 @@ impl ApiError {
                 "quota_exceeded",
                 "Quota used up",
             ),
+            Self::RateLimited { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Too many requests",
+            ),
             Self::Drained { .. } => (StatusCode::CONFLICT, "switch.draining", "Nothing taken in"),
             Self::JobState { .. } => (
                 StatusCode::CONFLICT,
@@ -272,6 +288,7 @@ impl ApiError {
             | Self::IdempotencyMismatch
             | Self::TenantExists
             | Self::QuotaExceeded { .. }
+            | Self::RateLimited { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
             | Self::Conflict { .. }
@@ -309,6 +326,7 @@ impl ApiError {
             | Self::PageToken
             | Self::IdempotencyMismatch
             | Self::QuotaExceeded { .. }
+            | Self::RateLimited { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
             | Self::Conflict { .. }
@@ -358,6 +376,10 @@ impl IntoResponse for ApiError {
         if status.is_server_error() {
             tracing::error!(error = %chain(&self), code, "request failed");
         }
+        let retry_after = match &self {
+            Self::RateLimited { retry_after, .. } => Some(whole_seconds(*retry_after).max(1)),
+            _ => None,
+        };
         let quota = match self {
             Self::QuotaExceeded { name, limit, used } => Some(QuotaUse { name, limit, used }),
             _ => None,
@@ -377,6 +399,10 @@ impl IntoResponse for ApiError {
         let mut response = status.into_response();
         if let Some((name, value)) = extra_header(status) {
             response.headers_mut().insert(name, value);
+        }
+        if let Some(seconds) = retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(problem);
         response

@@ -5,11 +5,13 @@
 //! What a handler returns as an error is one `error::ApiError`, rendered as `problem+json` in one
 //! place. The router and the `OpenAPI` document come from the same list of routes.
 
+mod audit;
 mod auth;
 mod enqueue;
 mod error;
 mod extract;
 mod floor;
+mod limits;
 mod look_up;
 mod middleware;
 mod news;
@@ -26,6 +28,7 @@ mod streams;
 mod violations;
 
 pub use floor::bare_route;
+pub use limits::AddressLimit;
 pub use openapi::openapi;
 pub use router::router;
 pub use serve::{ServeError, serve};

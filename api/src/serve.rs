@@ -6,7 +6,7 @@
 use std::{io, time::Duration};
 
 use axum::{Extension, Router};
-use hyper::server::conn::http1;
+use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -17,9 +17,10 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use unity_shared::telemetry::chain;
 
-use crate::stall_limit::StallLimit;
+use crate::{middleware::Peer, stall_limit::StallLimit};
 
 /// Why serving did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +60,9 @@ pub async fn serve(
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, router.clone(), &graceful));
+                Ok((stream, peer)) => {
+                    let peer = Peer(peer);
+                    connections.spawn(serve_connection(stream, peer, router.clone(), &graceful));
                 }
                 Err(error) => pause_after(&error, &shutdown).await,
             },
@@ -85,18 +87,23 @@ pub async fn serve(
 
 fn serve_connection(
     stream: TcpStream,
+    peer: Peer,
     router: Router,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     // Answers are small and complete: waiting to fill a packet only adds latency. Failing to say so
     // is no reason to refuse the connection.
     let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |mut req: Request<Incoming>| {
+        req.extensions_mut().insert(peer);
+        req
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(
             TokioIo::new(StallLimit::new(stream)),
-            TowerToHyperService::new(router),
+            TowerToHyperService::new(service),
         );
     let connection = graceful.watch(connection);
     async move {

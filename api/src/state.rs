@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use unity_shared::{
     clock::Clock,
-    config::Secret,
+    config::{Network, Secret},
     db::Database,
     jobs::{KindSpec, kinds::KINDS},
     queue::Gate,
 };
 
 use crate::{
-    auth::KeyOwners,
+    audit::Denials,
+    auth::{ActAsTokens, KeyOwners},
     enqueue::{GroupCommit, WaitingCaps, start_group_commit},
+    limits::{AddressLimit, Addresses, CallLimiter},
     look_up::{JobReads, start_job_reads},
     news::{News, NewsWatch, Subject},
     page_token::PageTokens,
@@ -26,7 +30,16 @@ pub struct ApiOptions {
     pub probe_jobs: bool,
     /// Signs page tokens; the same for every API process.
     pub secret_key: Secret,
+    /// Whether calls are counted and limited; off only to measure what that costs.
+    pub rate_limits: bool,
+    /// Requests that an address may make of which nobody knows whose they are.
+    pub address_limit: AddressLimit,
+    /// Proxies in front of the API: what they say about where a request comes from is believed.
+    pub trusted_proxies: Vec<Network>,
 }
+
+/// Answers of "nothing there" that are looked into at the same time.
+const MOST_CROSSINGS: usize = 256;
 
 /// The API's connections and settings. Clones share them.
 #[derive(Clone)]
@@ -40,9 +53,15 @@ struct Inner {
     streams: Streams,
     page_tokens: PageTokens,
     key_owners: KeyOwners,
+    act_as_tokens: ActAsTokens,
     waiting_caps: WaitingCaps,
     group_commit: GroupCommit,
     job_reads: JobReads,
+    addresses: Option<Addresses>,
+    calls: Option<CallLimiter>,
+    denials: Denials,
+    crossings: Arc<Semaphore>,
+    trusted_proxies: Arc<[Network]>,
     probe_jobs: bool,
 }
 
@@ -57,7 +76,17 @@ impl ApiState {
             group_commit: start_group_commit(database.clone(), gate.clone(), clock.clone()),
             job_reads: start_job_reads(database.clone()),
             key_owners: KeyOwners::new(database.clone(), clock.clone()),
+            act_as_tokens: ActAsTokens::new(database.clone(), clock.clone()),
             waiting_caps: WaitingCaps::default(),
+            addresses: options
+                .rate_limits
+                .then(|| Addresses::new(options.address_limit)),
+            calls: options
+                .rate_limits
+                .then(|| CallLimiter::start(gate.call_counts(), database.clone())),
+            denials: Denials::start(database.clone(), clock.clone()),
+            crossings: Arc::new(Semaphore::new(MOST_CROSSINGS)),
+            trusted_proxies: options.trusted_proxies.as_slice().into(),
             database,
             gate,
             clock,
@@ -88,6 +117,10 @@ impl ApiState {
         &self.0.key_owners
     }
 
+    pub(crate) fn act_as_tokens(&self) -> &ActAsTokens {
+        &self.0.act_as_tokens
+    }
+
     pub(crate) fn waiting_caps(&self) -> &WaitingCaps {
         &self.0.waiting_caps
     }
@@ -98,6 +131,31 @@ impl ApiState {
 
     pub(crate) fn job_reads(&self) -> &JobReads {
         &self.0.job_reads
+    }
+
+    /// The limits of source addresses; absent = there are none.
+    pub(crate) fn addresses(&self) -> Option<&Addresses> {
+        self.0.addresses.as_ref()
+    }
+
+    /// Counts the calls of callers; absent = nobody does.
+    pub(crate) fn calls(&self) -> Option<&CallLimiter> {
+        self.0.calls.as_ref()
+    }
+
+    /// The way into the audit log for what is refused.
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.0.denials
+    }
+
+    /// A place to look whose something is; absent = too many look already.
+    pub(crate) fn crossing_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.crossings).try_acquire_owned().ok()
+    }
+
+    /// Proxies in front of the API.
+    pub(crate) fn trusted_proxies(&self) -> Arc<[Network]> {
+        Arc::clone(&self.0.trusted_proxies)
     }
 
     /// Waits for news from now on.

@@ -11,7 +11,9 @@ use unity_shared::{
 };
 
 use crate::bench::Choice;
-use crate::client::{JobsArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs};
+use crate::client::{
+    AuditArgs, JobsArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs,
+};
 
 /// Multi-tenant control plane for Kubernetes on a job queue.
 #[derive(Debug, Parser)]
@@ -64,6 +66,8 @@ pub enum Command {
     Queues(QueuesArgs),
     /// Switches that stop part of the traffic, over the API.
     Switches(SwitchesArgs),
+    /// Audit logs: who did what, and whether the log is as it was written.
+    Audit(AuditArgs),
     /// API keys.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -224,6 +228,9 @@ pub struct BenchFlags {
     /// Measures a debug build, to see that the bench works; its figures say nothing.
     #[arg(long)]
     pub debug_build_anyway: bool,
+    /// Switches the limits on calls off, to see what they cost.
+    #[arg(long, hide = true)]
+    pub no_rate_limit: bool,
     /// How long a load is kept up.
     #[arg(long, hide = true, default_value_t = 5.0)]
     pub seconds: f64,

@@ -11,5 +11,5 @@ pub use client::{Answer, Caller};
 pub use cluster::Cluster;
 pub use proxy::Proxy;
 pub use servers::servers;
-pub use stack::{Stack, StackOptions, eventually, tenant_body};
+pub use stack::{PREFIX, Stack, StackOptions, eventually, tenant_body};
 pub use stream::{EventStream, Message};

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use unity_api::{ApiOptions, ApiState, router, serve};
+use unity_api::{AddressLimit, ApiOptions, ApiState, router, serve};
 use unity_scheduler::{Context, Cursors, Scheduler, run_all_once};
 use unity_shared::{
     clock::Clock,
-    config::Secret,
+    config::{Network, Secret},
     db::{Database, DatabaseUrls, PoolSettings},
     ids::WorkerId,
     queue::{Gate, GateSettings, ShardId},
-    tenancy::{ApiKey, Role, insert_api_key},
+    tenancy::{ApiKey, QUOTA_MAX, Role, insert_api_key},
 };
 use unity_worker::{Assignment, Worker, WorkerOptions, WorkerServices};
 
@@ -31,6 +31,10 @@ pub struct StackOptions {
     /// Other URLs than the servers' own, for tests that take them away.
     pub database_at: Option<std::net::SocketAddr>,
     pub redis_at: Option<std::net::SocketAddr>,
+    pub trusted_proxies: Vec<Network>,
+    /// Tests refuse a great many requests, all of them from here.
+    pub address_limit: AddressLimit,
+    pub rate_limits: bool,
 }
 
 impl Default for StackOptions {
@@ -43,6 +47,12 @@ impl Default for StackOptions {
             clock: Clock::system(),
             database_at: None,
             redis_at: None,
+            trusted_proxies: Vec::new(),
+            address_limit: AddressLimit {
+                per_second: 100_000,
+                burst: 100_000,
+            },
+            rate_limits: true,
         }
     }
 }
@@ -92,6 +102,9 @@ impl Stack {
         let api_options = ApiOptions {
             probe_jobs: true,
             secret_key: Secret::new(SECRET_KEY),
+            rate_limits: options.rate_limits,
+            address_limit: options.address_limit,
+            trusted_proxies: options.trusted_proxies.clone(),
         };
         let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -393,7 +406,11 @@ impl Drop for Stack {
 }
 
 pub fn tenant_body(id: &str) -> Value {
-    json!({ "id": id, "name": format!("Tenant {id}"), "plan": "pro" })
+    // A test is not held up by how fast it asks; `surface::rate_limits` has tenants of its own.
+    json!({
+        "id": id, "name": format!("Tenant {id}"), "plan": "pro",
+        "resource_quota": { "api_calls_per_hour": QUOTA_MAX },
+    })
 }
 
 async fn urls(name: &str, options: &StackOptions) -> DatabaseUrls {

@@ -4,4 +4,5 @@ mod contract;
 mod idempotency;
 pub mod operations;
 mod ops;
+mod rate_limits;
 mod refusals;

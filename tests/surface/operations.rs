@@ -24,7 +24,10 @@ impl Operation {
         } else {
             job
         };
-        self.path.replace("{id}", id).replace("{pool}", "default")
+        self.path
+            .replace("{id}", id)
+            .replace("{pool}", "default")
+            .replace("{grant}", job)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 use tracing::Span;
-use unity_shared::tenancy::{ApiKey, KeyOwner, Role, Scopes, TenantStatus};
+use unity_shared::tenancy::{ActAsToken, ApiKey, KeyOwner, Role, Scopes, TenantStatus};
 
 use super::{Actor, Caller};
 use crate::{error::ApiError, state::ApiState};
@@ -10,7 +10,11 @@ use crate::{error::ApiError, state::ApiState};
 /// Finds who calls and that their tenant is in use. Whatever is wrong with the key, the answer is the
 /// same: nobody learns which keys exist.
 pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    let key = read_key(headers).ok_or(ApiError::Unauthenticated)?;
+    let token = read_bearer(headers).ok_or(ApiError::Unauthenticated)?;
+    if let Ok(token) = ActAsToken::parse(token) {
+        return authenticate_acting(state, &token).await;
+    }
+    let key = ApiKey::parse(token).map_err(|_| ApiError::Unauthenticated)?;
     let owner = state
         .key_owners()
         .find(&key)
@@ -41,6 +45,17 @@ pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Calle
     }
 }
 
+/// A system administrator inside a tenant.
+async fn authenticate_acting(state: &ApiState, token: &ActAsToken) -> Result<Caller, ApiError> {
+    let found = state.act_as_tokens().find(token).await?;
+    let (caller, status) = found.ok_or(ApiError::Unauthenticated)?;
+    name_in_log(&caller);
+    match why_refused(status) {
+        Some((code, state)) => Err(ApiError::TenantInactive { code, state }),
+        None => Ok(caller),
+    }
+}
+
 fn name_in_log(caller: &Caller) {
     let span = Span::current();
     span.record("actor", caller.actor.to_string());
@@ -49,8 +64,8 @@ fn name_in_log(caller: &Caller) {
     }
 }
 
-/// The one bearer token of the request, if it is an API key by its form and checksum.
-fn read_key(headers: &HeaderMap) -> Option<ApiKey> {
+/// The one bearer token of the request.
+fn read_bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {
@@ -60,7 +75,7 @@ fn read_key(headers: &HeaderMap) -> Option<ApiKey> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;
     }
-    ApiKey::parse(token.trim_matches(' ')).ok()
+    Some(token.trim_matches(' '))
 }
 
 /// Code and state of a tenant whose callers are refused; absent = they may pass.
@@ -77,6 +92,10 @@ pub fn why_refused(status: TenantStatus) -> Option<(&'static str, &'static str)>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read_key(headers: &HeaderMap) -> Option<ApiKey> {
+        ApiKey::parse(read_bearer(headers)?).ok()
+    }
 
     fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();

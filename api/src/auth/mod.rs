@@ -4,6 +4,7 @@
 //! the handler runs and is written into the `OpenAPI` document from the same value.
 
 mod access;
+mod act_as;
 mod authenticate;
 mod caller;
 mod credentials;
@@ -11,8 +12,9 @@ mod key_owners;
 mod routes;
 
 pub use access::Access;
+pub use act_as::ActAsTokens;
 pub use authenticate::why_refused;
-pub use caller::{Actor, Caller, TenantCaller};
+pub use caller::{Acting, Actor, Caller, TenantCaller};
 pub use credentials::Credentials;
 pub use key_owners::KeyOwners;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use axum::{
     extract::{Request, State},
     middleware::{Next, from_fn_with_state},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use utoipa::openapi::{
     Content, OpenApi, RefOr, ResponseBuilder,
@@ -14,7 +14,12 @@ use utoipa::openapi::{
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{Access, authenticate::authenticate};
-use crate::{error::ApiError, state::ApiState};
+use crate::{
+    audit::{Witness, tell_of_acting},
+    error::ApiError,
+    limits::{Verdict, write_standing},
+    state::ApiState,
+};
 
 /// Where an operation states its rule in the `OpenAPI` document.
 pub const ACCESS_EXTENSION: &str = "x-access";
@@ -63,9 +68,37 @@ async fn authorize(
     next: Next,
 ) -> Result<Response, ApiError> {
     let caller = authenticate(&state, req.headers()).await?;
-    access.admit(&caller)?;
-    req.extensions_mut().insert(caller);
-    Ok(next.run(req).await)
+    let standings = match state.calls() {
+        None => None,
+        Some(calls) => match calls.count(&caller).await? {
+            Verdict::Pass(standings) => Some(standings),
+            Verdict::Refuse {
+                limit,
+                retry_after,
+                standings,
+            } => {
+                let mut refused = ApiError::RateLimited { limit, retry_after }.into_response();
+                write_standing(&mut refused, &standings);
+                return Ok(refused);
+            }
+        },
+    };
+    if caller.acting.is_some() {
+        tell_of_acting(&state, &caller, &req).await?;
+    }
+    let witness = Witness::of(&req, &caller);
+    let mut response = match access.admit(&caller) {
+        Ok(()) => {
+            req.extensions_mut().insert(caller);
+            next.run(req).await
+        }
+        Err(refused) => refused.into_response(),
+    };
+    witness.look_at(&state, &response).await;
+    if let Some(standings) = standings {
+        write_standing(&mut response, &standings);
+    }
+    Ok(response)
 }
 
 /// Writes the rule, and the answers that every guarded route can give, into the description.

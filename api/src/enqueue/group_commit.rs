@@ -11,8 +11,7 @@ use unity_shared::{
     batch::{BatchLimits, Batcher},
     clock::Clock,
     db::{Database, DbError},
-    ids::TenantId,
-    jobs::{Enqueued, NewJob, enqueue_for_tenants},
+    jobs::{Enqueued, JobOrdered, enqueue_for_tenants},
     queue::Gate,
 };
 
@@ -22,7 +21,7 @@ use super::tell_gate::tell_gate;
 pub type Outcome = Result<Option<DateTime<Utc>>, Arc<DbError>>;
 
 /// The queue in front of the statement.
-pub type GroupCommit = Batcher<(TenantId, NewJob), Outcome>;
+pub type GroupCommit = Batcher<JobOrdered, Outcome>;
 
 /// While one commit waits for the disk and one tells the gate, a third is written.
 const LIMITS: BatchLimits = BatchLimits {
@@ -32,7 +31,7 @@ const LIMITS: BatchLimits = BatchLimits {
 
 /// Starts the queue.
 pub fn start_group_commit(database: Database, gate: Gate, clock: Clock) -> GroupCommit {
-    Batcher::start(LIMITS, move |orders: Vec<(TenantId, NewJob)>| {
+    Batcher::start(LIMITS, move |orders: Vec<JobOrdered>| {
         let (database, gate, clock) = (database.clone(), gate.clone(), clock.clone());
         async move { commit(&database, &gate, &clock, &orders).await }
     })
@@ -42,21 +41,21 @@ async fn commit(
     database: &Database,
     gate: &Gate,
     clock: &Clock,
-    orders: &[(TenantId, NewJob)],
+    orders: &[JobOrdered],
 ) -> Vec<Outcome> {
     let now = clock.now();
     match write(database, orders, now).await {
         Ok(enqueued) => {
             tell_gate(
                 gate,
-                orders.iter().map(|(tenant, job)| (tenant, job)),
+                orders.iter().map(|order| (&order.tenant, &order.job)),
                 &enqueued,
                 now,
             )
             .await;
             orders
                 .iter()
-                .map(|(_, job)| Ok(enqueued.written.contains(&job.id).then_some(now)))
+                .map(|order| Ok(enqueued.written.contains(&order.job.id).then_some(now)))
                 .collect()
         }
         Err(error) if error.retryable() || orders.len() == 1 => {
@@ -78,18 +77,16 @@ async fn commit(
 
 async fn write(
     database: &Database,
-    orders: &[(TenantId, NewJob)],
+    orders: &[JobOrdered],
     now: DateTime<Utc>,
 ) -> Result<Enqueued, DbError> {
-    let rows: Vec<(&TenantId, &NewJob)> =
-        orders.iter().map(|(tenant, job)| (tenant, job)).collect();
-    if rows.iter().any(|(_, job)| job.supersedes(now)) {
+    if orders.iter().any(|order| order.job.supersedes(now)) {
         let mut tx = database.engine().begin().await?;
-        let enqueued = enqueue_for_tenants(&mut tx, &rows, now).await?;
+        let enqueued = enqueue_for_tenants(&mut tx, orders, now).await?;
         tx.commit().await?;
         Ok(enqueued)
     } else {
         let mut tx = database.engine().statement().await?;
-        enqueue_for_tenants(&mut tx, &rows, now).await
+        enqueue_for_tenants(&mut tx, orders, now).await
     }
 }

@@ -9,5 +9,5 @@ mod query;
 pub use idempotency::{Idempotency, IdempotentRequest};
 pub use json::JsonBody;
 pub use no_body::NoBody;
-pub use path::{PathId, PoolName};
+pub use path::{PathId, PathIds, PoolName};
 pub use query::{NoParameters, QueryParameters};

@@ -8,7 +8,7 @@ use axum::{
 };
 use unity_shared::{
     fleet::is_pool_name,
-    ids::{JobId, SwitchId, TenantId},
+    ids::{ActAsId, JobId, SwitchId, TenantId},
 };
 
 use crate::error::ApiError;
@@ -17,6 +17,10 @@ use crate::error::ApiError;
 /// caller learns nothing from the difference.
 #[derive(Debug)]
 pub struct PathId<T>(pub T);
+
+/// The path's two parameters, read alike.
+#[derive(Debug)]
+pub struct PathIds<A, B>(pub A, pub B);
 
 /// An id that stands in a path.
 pub trait PathSegment: Sized {
@@ -31,6 +35,12 @@ impl PathSegment for JobId {
 }
 
 impl PathSegment for SwitchId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for ActAsId {
     fn read(text: &str) -> Option<Self> {
         canonical(text)
     }
@@ -66,6 +76,19 @@ impl<T: PathSegment, S: Send + Sync> FromRequestParts<S> for PathId<T> {
             return Err(ApiError::NotFound);
         };
         T::read(&text).map(Self).ok_or(ApiError::NotFound)
+    }
+}
+
+impl<A: PathSegment, B: PathSegment, S: Send + Sync> FromRequestParts<S> for PathIds<A, B> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Ok(Path((first, second))) = path else {
+            return Err(ApiError::NotFound);
+        };
+        let ids = A::read(&first).zip(B::read(&second));
+        ids.map(|(a, b)| Self(a, b)).ok_or(ApiError::NotFound)
     }
 }
 

@@ -1,5 +1,7 @@
 //! One folder per resource, one file per verb.
 
+mod act_as;
+mod audit_log;
 mod events;
 mod job_kinds;
 mod jobs;
@@ -21,5 +23,7 @@ pub fn register(routes: Routes) -> Routes {
     let routes = switches::register(routes);
     let routes = queues::register(routes);
     let routes = worker_pools::register(routes);
-    workers::register(routes)
+    let routes = workers::register(routes);
+    let routes = act_as::register(routes);
+    audit_log::register(routes)
 }

@@ -6,6 +6,7 @@
 //! | `table` | what a person reads |
 //! | the others | one noun each: its flags, its calls, its columns |
 
+mod audit;
 mod connection;
 mod jobs;
 mod pools;
@@ -15,6 +16,7 @@ mod table;
 mod tenants;
 mod workers;
 
+pub use audit::{AuditArgs, AuditCommand};
 pub use connection::ClientFlags;
 pub use jobs::JobsArgs;
 pub use pools::PoolsArgs;
@@ -23,6 +25,7 @@ pub use switches::SwitchesArgs;
 pub use tenants::TenantsArgs;
 pub use workers::WorkersArgs;
 
+pub(crate) use audit::{run as run_audit, verify_database as verify_audit_in_database};
 pub(crate) use jobs::run as run_jobs;
 pub(crate) use pools::run as run_pools;
 pub(crate) use queues::run as run_queues;

@@ -19,7 +19,7 @@ pub(crate) use worker::{options as worker_options, services as worker_services};
 
 use crate::{
     args::{Args, Command},
-    client::{self, QueuesCommand},
+    client::{self, AuditCommand, QueuesCommand},
     dev,
 };
 
@@ -42,6 +42,16 @@ pub fn run(args: Args) -> Result<()> {
         Command::Pools(args) => runtime()?.block_on(client::run_pools(args)),
         Command::Workers(args) => runtime()?.block_on(client::run_workers(args)),
         Command::Switches(args) => runtime()?.block_on(client::run_switches(args)),
+        Command::Audit(args) => match args.command.clone() {
+            AuditCommand::Verify(flags) if flags.database => {
+                with_runtime(&global.settings(&())?, |settings| {
+                    client::verify_audit_in_database(settings, flags)
+                })
+            }
+            AuditCommand::Verify(_) | AuditCommand::List(_) | AuditCommand::Head { .. } => {
+                runtime()?.block_on(client::run_audit(args))
+            }
+        },
         Command::Queues(args) => match args.command.clone() {
             QueuesCommand::List { limit, page_token } => {
                 runtime()?.block_on(client::run_queues(&args, limit, page_token))

@@ -81,6 +81,8 @@ pub struct ChainWalk {
     expected: Option<Hash>,
     first_break: Option<Break>,
     entries: u64,
+    /// A head that was kept elsewhere: the chain must lead to it.
+    anchor: Option<ChainHead>,
 }
 
 impl ChainWalk {
@@ -94,7 +96,18 @@ impl ChainWalk {
             expected: Some(head.hash),
             first_break: None,
             entries: 0,
+            anchor: None,
         }
+    }
+
+    /// The same walk, which must also pass a head that was kept elsewhere.
+    #[must_use]
+    pub fn through(mut self, anchor: ChainHead) -> Self {
+        if self.head.sequence < anchor.sequence {
+            self.found(Break::Missing(self.head.sequence + 1));
+        }
+        self.anchor = Some(anchor);
+        self
     }
 
     /// Looks at the next entry.
@@ -115,6 +128,12 @@ impl ChainWalk {
         if entry_hash(row) != row.hash {
             self.found(Break::Changed(row.sequence));
         } else if self.expected.is_some_and(|expected| expected != row.hash) {
+            self.found(Break::Replaced(row.sequence));
+        }
+        if self
+            .anchor
+            .is_some_and(|kept| kept.sequence == row.sequence && kept.hash != row.hash)
+        {
             self.found(Break::Replaced(row.sequence));
         }
         self.entries += 1;
@@ -418,6 +437,31 @@ mod tests {
         }
         rows.reverse();
         assert_eq!(walk(&rows, head), Err(Break::Replaced(5)));
+    }
+
+    #[test]
+    fn a_chain_that_was_written_anew_with_its_head_does_not_pass_a_head_that_was_kept() {
+        let (rows, head) = chain();
+        let kept = ChainHead {
+            sequence: 3,
+            hash: rows[2].hash,
+        };
+        let through = |kept| {
+            let mut walk = ChainWalk::from_head("acme", head).through(kept);
+            rows.iter().for_each(|row| walk.step(row));
+            walk.finish()
+        };
+        assert_eq!(through(kept), Ok(5));
+        let other = ChainHead {
+            hash: rows[0].hash,
+            ..kept
+        };
+        assert_eq!(through(other), Err(Break::Replaced(3)));
+        let longer = ChainHead {
+            sequence: 9,
+            ..kept
+        };
+        assert_eq!(through(longer), Err(Break::Missing(6)));
     }
 
     #[test]

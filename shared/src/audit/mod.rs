@@ -19,6 +19,7 @@ pub use read::{
     AuditFilter, AuditRow, find_audit_head, find_platform_audit_head, list_audit_log,
     list_platform_audit_log,
 };
+pub(crate) use record::entry;
 pub use record::{Telling, record, record_for_platform, tell_all};
 
 /// The platform's own chain. No tenant can have this slug.

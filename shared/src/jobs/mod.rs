@@ -32,13 +32,14 @@ mod revive;
 mod scan;
 mod switch;
 mod tally;
+mod told_jobs;
 
 pub use cancel::cancel_jobs;
 pub use choose::{Choice, Chosen, choose_to_cancel, choose_to_revive};
 pub use claim::{Claim, ClaimedJob, claim_jobs};
 pub use due::queue_due_jobs;
 pub use enqueue::{
-    Enqueued, NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants,
+    Enqueued, JobOrdered, NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants,
     enqueue_for_tenants, enqueue_jobs,
 };
 pub use expire::expire_jobs;
@@ -61,3 +62,4 @@ pub use switch::{
     select_switches,
 };
 pub use tally::{RunningTally, tally_running};
+pub use told_jobs::jobs_created;

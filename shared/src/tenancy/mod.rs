@@ -1,5 +1,6 @@
 //! Tenants: who they are, what they may use, and the keys they call with.
 
+mod act_as;
 mod api_key;
 mod directory;
 mod idempotency;
@@ -11,6 +12,10 @@ mod role;
 mod scope;
 mod tenant;
 
+pub use act_as::{
+    ActAsActor, ActAsGrant, ActAsToken, Acting, NewActAs, end_act_as, find_acting, insert_act_as,
+    list_act_as,
+};
 pub use api_key::{ApiKey, InvalidApiKey, random_base62};
 pub use directory::{KeyOwner, find_key_owner};
 pub use idempotency::{

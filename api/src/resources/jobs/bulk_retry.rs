@@ -3,17 +3,19 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, Author, record},
     ids::{JobId, TenantId},
     jobs::{Choice, JobStatus, choose_to_revive, revive_jobs},
     queue::Offer,
 };
 
 use super::{
-    bulk::{BulkDone, BulkOrder, answer, within_limit},
+    bulk::{BulkDone, BulkOrder, answer, told, within_limit},
     repeat::{after_lost_race, find_before, keep},
     retry::tell_gate,
 };
 use crate::{
+    audit::By,
     auth::TenantCaller,
     enqueue::why_drained,
     error::ApiError,
@@ -47,6 +49,7 @@ const POSSIBLE: [JobStatus; 3] = [JobStatus::Failed, JobStatus::Cancelled, JobSt
 pub async fn retry_jobs(
     State(state): State<ApiState>,
     caller: TenantCaller,
+    By(author): By,
     NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<BulkOrder>,
@@ -62,7 +65,15 @@ pub async fn retry_jobs(
         .waiting_caps()
         .take(&state, &caller.tenant, count)
         .await?;
-    match revive(&state, &caller.tenant, &ids, more, request.as_ref()).await {
+    match revive(
+        &state,
+        &author,
+        &caller.tenant,
+        (&ids, more),
+        request.as_ref(),
+    )
+    .await
+    {
         Ok((offers, done)) => {
             tell_gate(&state, &caller.tenant, &offers).await;
             Ok(answer(&done))
@@ -94,9 +105,9 @@ async fn choose(
 
 async fn revive(
     state: &ApiState,
+    author: &Author,
     tenant: &TenantId,
-    ids: &[JobId],
-    more: bool,
+    (ids, more): (&[JobId], bool),
     request: Option<&IdempotentRequest>,
 ) -> Result<(Vec<Offer>, BulkDone), ApiError> {
     let now = state.clock().now();
@@ -109,6 +120,8 @@ async fn revive(
     let kept =
         |request: &IdempotentRequest| request.answer(StatusCode::ACCEPTED, None, json!(done));
     keep(&mut tx, request, kept, now).await?;
+    let deed = told(Action::JOBS_RETRY, offers.iter().map(|offer| offer.id));
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     Ok((offers, done))
 }

@@ -1,9 +1,14 @@
 //! `POST /jobs`.
 
+use std::sync::Arc;
+
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use unity_shared::jobs::NewJob;
+use unity_shared::{
+    audit::Author,
+    jobs::{JobOrdered, NewJob},
+};
 
 use super::{
     order::JobOrder,
@@ -11,6 +16,7 @@ use super::{
     write::{Written, write_apart},
 };
 use crate::{
+    audit::By,
     auth::TenantCaller,
     enqueue::why_not_written,
     error::ApiError,
@@ -44,6 +50,7 @@ use crate::{
 pub async fn create_job(
     State(state): State<ApiState>,
     caller: TenantCaller,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -52,8 +59,8 @@ pub async fn create_job(
     let job = order.accept(&state, caller.role, request_id, state.clock().now())?;
     state.waiting_caps().take(&state, &caller.tenant, 1).await?;
     let written = match idempotency.request(&raw) {
-        Some(request) => write_repeatable(&state, &caller, &job, &request).await?,
-        None => Written::At(write_together(&state, &caller, &job).await?),
+        Some(request) => write_repeatable(&state, &caller, &author, &job, &request).await?,
+        None => Written::At(write_together(&state, &caller, author, &job).await?),
     };
     match written {
         Written::At(now) => Ok(accepted(job.first_state(&caller.tenant, now))),
@@ -65,9 +72,14 @@ pub async fn create_job(
 async fn write_together(
     state: &ApiState,
     caller: &TenantCaller,
+    author: Arc<Author>,
     job: &NewJob,
 ) -> Result<DateTime<Utc>, ApiError> {
-    let order = (caller.tenant.clone(), job.clone());
+    let order = JobOrdered {
+        tenant: caller.tenant.clone(),
+        job: job.clone(),
+        author,
+    };
     let outcome = state
         .group_commit()
         .call(order)
@@ -83,6 +95,7 @@ async fn write_together(
 async fn write_repeatable(
     state: &ApiState,
     caller: &TenantCaller,
+    author: &Author,
     job: &NewJob,
     request: &IdempotentRequest,
 ) -> Result<Written, ApiError> {
@@ -91,5 +104,5 @@ async fn write_repeatable(
         request.answer(StatusCode::ACCEPTED, Some(&address(job.id)), json!(view))
     };
     let jobs = std::slice::from_ref(job);
-    write_apart(state, caller, jobs, Some(request), answer).await
+    write_apart(state, caller, author, jobs, Some(request), answer).await
 }

@@ -20,6 +20,7 @@ use super::{
     write::{Written, write_apart},
 };
 use crate::{
+    audit::By,
     auth::TenantCaller,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
@@ -79,6 +80,7 @@ struct BatchItem {
 pub async fn create_batch(
     State(state): State<ApiState>,
     caller: TenantCaller,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -94,7 +96,7 @@ pub async fn create_batch(
     let answer = |request: &IdempotentRequest, now| {
         request.answer(StatusCode::ACCEPTED, None, json!(created(&jobs, now)))
     };
-    match write_apart(&state, &caller, &jobs, request.as_ref(), answer).await? {
+    match write_apart(&state, &caller, &author, &jobs, request.as_ref(), answer).await? {
         Written::At(now) => {
             let look_after = [(header::RETRY_AFTER, LOOK_AFTER)];
             let body = Json(created(&jobs, now));

@@ -3,6 +3,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record},
     ids::{JobId, TenantId},
     jobs::{Job, JobStatus, find_job, revive_jobs},
     queue::Offer,
@@ -14,6 +15,7 @@ use super::{
     view::{JobView, accepted, address},
 };
 use crate::{
+    audit::By,
     auth::Caller,
     enqueue::{try_briefly, why_drained},
     error::ApiError,
@@ -49,6 +51,7 @@ use crate::{
 pub async fn retry_job(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathId(id): PathId<JobId>,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -60,7 +63,7 @@ pub async fn retry_job(
         return Ok(before);
     }
     state.waiting_caps().take(&state, &tenant, 1).await?;
-    match revive(&state, &tenant, id, request.as_ref()).await {
+    match revive(&state, &author, &tenant, id, request.as_ref()).await {
         Ok(Ok((job, offers))) => {
             tell_gate(&state, &tenant, &offers).await;
             Ok(accepted(job))
@@ -99,6 +102,7 @@ async fn look(
 /// The job as it is now and its offer, or the answer from before.
 async fn revive(
     state: &ApiState,
+    author: &Author,
     tenant: &TenantId,
     id: JobId,
     request: Option<&IdempotentRequest>,
@@ -117,6 +121,12 @@ async fn revive(
         request.answer(StatusCode::ACCEPTED, Some(&address(id)), view)
     };
     keep(&mut tx, request, answer, now).await?;
+    let deed = Deed::done(
+        Action::JOB_RETRY,
+        AuditedObject::one("job", id),
+        json!({ "kind": job.kind, "status": job.status }),
+    );
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     Ok(Ok((job, offers)))
 }

@@ -4,7 +4,8 @@
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use unity_shared::{
-    jobs::{Enqueued, NewJob, enqueue_jobs},
+    audit::{Author, record},
+    jobs::{Enqueued, NewJob, enqueue_jobs, jobs_created},
     tenancy::RecordedAnswer,
 };
 
@@ -29,12 +30,13 @@ pub enum Written {
 pub async fn write_apart(
     state: &ApiState,
     caller: &TenantCaller,
+    author: &Author,
     jobs: &[NewJob],
     request: Option<&IdempotentRequest>,
     answer: impl Fn(&IdempotentRequest, DateTime<Utc>) -> RecordedAnswer,
 ) -> Result<Written, ApiError> {
     let now = state.clock().now();
-    match write(state, caller, jobs, request, &answer, now).await {
+    match write(state, caller, author, jobs, request, &answer, now).await {
         Ok(Ok(enqueued)) => {
             let jobs = jobs.iter().map(|job| (&caller.tenant, job));
             tell_gate(state.gate(), jobs, &enqueued, now).await;
@@ -51,6 +53,7 @@ pub async fn write_apart(
 async fn write(
     state: &ApiState,
     caller: &TenantCaller,
+    author: &Author,
     jobs: &[NewJob],
     request: Option<&IdempotentRequest>,
     answer: &impl Fn(&IdempotentRequest, DateTime<Utc>) -> RecordedAnswer,
@@ -65,6 +68,8 @@ async fn write(
         return Err(explain(state, &mut tx, left_out).await?);
     }
     keep(&mut tx, request, |request| answer(request, now), now).await?;
+    let created = jobs_created(jobs.iter().map(|job| (job.id, job.kind_name())));
+    record(&mut tx, author, &created, now).await?;
     tx.commit().await?;
     Ok(Ok(enqueued))
 }

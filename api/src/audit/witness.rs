@@ -1,0 +1,106 @@
+//! Looks at how a request with a caller was answered, and tells of what was refused.
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::Response,
+};
+use unity_shared::{audit::AuditedObject, ids::RequestId, telemetry::chain};
+
+use super::{Crossing, Refusal, author_of, find_crossing};
+use crate::{
+    auth::Caller,
+    middleware::{CurrentRequestId, SourceAddress},
+    problem::Problem,
+    state::ApiState,
+};
+
+/// What of a request must be known when it has been answered. Nothing in it is copied: most requests
+/// are not refused.
+pub struct Witness {
+    caller: Caller,
+    address: Option<SourceAddress>,
+    user_agent: Option<HeaderValue>,
+    request_id: Option<RequestId>,
+    method: Method,
+    uri: Uri,
+    route: Option<MatchedPath>,
+}
+
+impl Witness {
+    /// Before the request is carried out.
+    pub fn of(req: &Request, caller: &Caller) -> Self {
+        let known = req.extensions();
+        Self {
+            caller: caller.clone(),
+            address: known.get().copied(),
+            user_agent: req.headers().get(header::USER_AGENT).cloned(),
+            request_id: known.get::<CurrentRequestId>().map(|id| id.0),
+            method: req.method().clone(),
+            uri: req.uri().clone(),
+            route: known.get().cloned(),
+        }
+    }
+
+    /// When it has been answered. A refusal that says itself that there is something is written before
+    /// the answer goes out; what looks like "nothing is there" is looked into afterwards, so that the
+    /// time it takes tells nothing either.
+    pub async fn look_at(self, state: &ApiState, response: &Response) {
+        match response.status() {
+            StatusCode::FORBIDDEN => {
+                let object = AuditedObject::one("route", self.route());
+                let refusal = self.refusal(response, object, false);
+                state.denials().tell(refusal).await;
+            }
+            StatusCode::NOT_FOUND => self.look_for_crossing(state, response),
+            _ => {}
+        }
+    }
+
+    fn look_for_crossing(self, state: &ApiState, response: &Response) {
+        let Some(own) = self.caller.tenant.clone() else {
+            return;
+        };
+        let Some(asked) = Crossing::of(self.route(), self.uri.path(), &own) else {
+            return;
+        };
+        let Some(place) = state.crossing_place() else {
+            metrics::counter!("unity_audit_denials_lost_total").increment(1);
+            return;
+        };
+        let refusal = self.refusal(response, asked.object(), true);
+        let state = state.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            match find_crossing(&state, &asked, &own).await {
+                Ok(true) => state.denials().tell(refusal).await,
+                Ok(false) => {}
+                Err(error) => {
+                    metrics::counter!("unity_audit_denials_lost_total").increment(1);
+                    tracing::error!(error = chain(&error), "could not tell whose it is");
+                }
+            }
+        });
+    }
+
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("", MatchedPath::as_str)
+    }
+
+    fn refusal(&self, response: &Response, object: AuditedObject, crossed: bool) -> Refusal {
+        let mut headers = HeaderMap::new();
+        if let Some(agent) = &self.user_agent {
+            headers.insert(header::USER_AGENT, agent.clone());
+        }
+        let code = response.extensions().get::<Problem>();
+        Refusal {
+            author: author_of(&self.caller, self.address, &headers, self.request_id),
+            tenant: self.caller.tenant.clone(),
+            crossed,
+            object,
+            method: self.method.to_string(),
+            route: self.route().to_owned(),
+            code: code.map_or_else(String::new, |problem| problem.code.to_string()),
+        }
+    }
+}
