@@ -9,7 +9,7 @@ mod crossing;
 mod denials;
 mod witness;
 
-pub use acting::tell_of_acting;
+pub use acting::ActingRequest;
 pub use by::{By, author_of};
 pub use crossing::{Crossing, find_crossing};
 pub use denials::{Denials, Refusal};

@@ -42,18 +42,19 @@ impl Witness {
         }
     }
 
-    /// When it has been answered. A refusal that says itself that there is something is written before
-    /// the answer goes out; what looks like "nothing is there" is looked into afterwards, so that the
-    /// time it takes tells nothing either.
-    pub async fn look_at(self, state: &ApiState, response: &Response) {
+    /// When it has been answered: what is to be told before the answer goes out. What looks like
+    /// "nothing is there" is looked into afterwards, so that the time it takes tells nothing either.
+    pub fn look_at(self, state: &ApiState, response: &Response) -> Option<Refusal> {
         match response.status() {
             StatusCode::FORBIDDEN => {
                 let object = AuditedObject::one("route", self.route());
-                let refusal = self.refusal(response, object, false);
-                state.denials().tell(refusal).await;
+                Some(self.refusal(response, object, false))
             }
-            StatusCode::NOT_FOUND => self.look_for_crossing(state, response),
-            _ => {}
+            StatusCode::NOT_FOUND => {
+                self.look_for_crossing(state, response);
+                None
+            }
+            _ => None,
         }
     }
 

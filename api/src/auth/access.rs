@@ -69,6 +69,7 @@ mod tests {
             tenant,
             scopes: Scopes::ALL,
             acting: None,
+            rate_limit_per_second: None,
         }
     }
 

@@ -32,6 +32,7 @@ pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Calle
         tenant: tenant_id,
         scopes: Scopes::ALL,
         acting: None,
+        rate_limit_per_second: None,
     };
     name_in_log(&caller);
     if caller.tenant.is_none() != (role == Role::SystemAdmin) {

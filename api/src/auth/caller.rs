@@ -25,6 +25,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// Set while a system administrator acts inside a tenant.
     pub acting: Option<Acting>,
+    /// Requests a second that the key may make; absent = as many as the plan says.
+    pub rate_limit_per_second: Option<u32>,
 }
 
 /// Who holds the credential.
@@ -98,6 +100,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TenantCaller {
             tenant,
             scopes: _,
             acting: _,
+            rate_limit_per_second: _,
         } = Caller::from_request_parts(parts, state).await?;
         let tenant = tenant.ok_or(ApiError::TenantRequired)?;
         Ok(Self { role, tenant })

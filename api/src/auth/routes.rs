@@ -15,7 +15,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{Access, authenticate::authenticate};
 use crate::{
-    audit::{Witness, tell_of_acting},
+    audit::{ActingRequest, Witness},
     error::ApiError,
     limits::{Verdict, write_standing},
     state::ApiState,
@@ -83,8 +83,8 @@ async fn authorize(
             }
         },
     };
-    if caller.acting.is_some() {
-        tell_of_acting(&state, &caller, &req).await?;
+    if let Some(request) = ActingRequest::of(&req, &caller) {
+        request.tell(&state).await?;
     }
     let witness = Witness::of(&req, &caller);
     let mut response = match access.admit(&caller) {
@@ -94,7 +94,9 @@ async fn authorize(
         }
         Err(refused) => refused.into_response(),
     };
-    witness.look_at(&state, &response).await;
+    if let Some(refusal) = witness.look_at(&state, &response) {
+        state.denials().tell(refusal).await;
+    }
     if let Some(standings) = standings {
         write_standing(&mut response, &standings);
     }

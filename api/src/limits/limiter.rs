@@ -19,10 +19,9 @@ use unity_shared::{
     audit::PLATFORM_CHAIN,
     db::Database,
     ids::TenantId,
-    queue::{CallCounts, CallsGranted, CallsWanted, GateError},
+    queue::{CallCounts, CallsGranted, CallsWanted, Credential, GateError},
     telemetry::chain,
 };
-use uuid::Uuid;
 
 use super::{
     headers::Standing,
@@ -69,7 +68,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Meters {
-    keys: HashMap<Uuid, Arc<KeyMeter>>,
+    keys: HashMap<Credential, Arc<KeyMeter>>,
     tenants: HashMap<String, Arc<TenantMeter>>,
 }
 
@@ -104,6 +103,7 @@ impl CallLimiter {
         let inner = &self.inner;
         let meter = inner.meter(caller);
         let rules = inner.rules(&meter.tenant, caller.tenant.as_ref()).await?;
+        let rules = rules.with_own_rate(caller.rate_limit_per_second);
         let wall = inner.counts.now();
         let attempt = match meter.spend(rules, Instant::now(), wall) {
             Attempt::Ask(wanted) => inner.ask(&meter, rules, wanted, credential(caller)).await,
@@ -125,10 +125,10 @@ impl CallLimiter {
 }
 
 /// What has a second of its own: a key or a session.
-fn credential(caller: &Caller) -> Uuid {
+fn credential(caller: &Caller) -> Credential {
     match &caller.actor {
-        Actor::ApiKey { id } => id.as_uuid(),
-        Actor::User { session, .. } => session.as_uuid(),
+        Actor::ApiKey { id } => Credential::Key(*id),
+        Actor::User { session, .. } => Credential::Session(*session),
     }
 }
 
@@ -200,7 +200,7 @@ impl Inner {
         meter: &KeyMeter,
         rules: CallRules,
         first: Wanted,
-        credential: Uuid,
+        credential: Credential,
     ) -> Attempt {
         meter.tenant.keep_back(first.hour_back);
         let _waiting = Waiting::of(meter);
@@ -208,7 +208,12 @@ impl Inner {
         self.ask_in_turn(meter, rules, credential).await
     }
 
-    async fn ask_in_turn(&self, meter: &KeyMeter, rules: CallRules, credential: Uuid) -> Attempt {
+    async fn ask_in_turn(
+        &self,
+        meter: &KeyMeter,
+        rules: CallRules,
+        credential: Credential,
+    ) -> Attempt {
         loop {
             let (now, wall) = (Instant::now(), self.counts.now());
             // Somebody else's answer may have been enough.
@@ -217,7 +222,7 @@ impl Inner {
                 settled @ (Attempt::Counted | Attempt::Refused(..)) => return settled,
             };
             match self
-                .take(&meter.tenant.name, rules, wanted, credential, wall)
+                .take(&meter.tenant.name, rules, wanted, Some(credential), wall)
                 .await
             {
                 Some(granted) => meter.put(wanted, granted, Instant::now()),
@@ -236,7 +241,7 @@ impl Inner {
         tenant: &str,
         rules: CallRules,
         wanted: Wanted,
-        credential: Uuid,
+        credential: Option<Credential>,
         now: DateTime<Utc>,
     ) -> Option<CallsGranted> {
         if !self.may_ask() {
@@ -324,7 +329,7 @@ impl Inner {
                 per_hour: 0,
                 per_second: 0,
             };
-            let taken = self.take(&tenant.name, nothing, wanted, Uuid::nil(), wall);
+            let taken = self.take(&tenant.name, nothing, wanted, None, wall);
             if taken.await.is_none() {
                 tenant.keep_back(wanted.hour_back);
             }

@@ -20,4 +20,3 @@ mod rules;
 pub use addresses::{AddressLimit, Addresses, limit_address};
 pub use headers::{Standing, whole_seconds, write_standing};
 pub use limiter::{CallLimiter, Verdict};
-pub use rules::CallRules;

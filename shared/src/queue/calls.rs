@@ -4,14 +4,17 @@
 //! time. The hour's count is a plain number under `tenant:{id}:api_calls:{yyyy-mm-dd}:{hh}` behind the
 //! installation's prefix, and says what was handed out: API processes give back what they do not use.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Timelike, Utc};
 use redis::{Script, aio::ConnectionManager};
 use uuid::Uuid;
 
 use super::{Gate, GateError};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    ids::{ApiKeyId, SessionId},
+};
 
 /// Handle on the counts. Clones share the connection.
 #[derive(Clone)]
@@ -21,6 +24,24 @@ pub struct CallCounts {
     clock: Clock,
     script: Arc<Script>,
     process: Uuid,
+}
+
+/// What has a second of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// An API key.
+    Key(ApiKeyId),
+    /// A login.
+    Session(SessionId),
+}
+
+impl fmt::Display for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::Session(id) => id.fmt(f),
+        }
+    }
 }
 
 /// What an API process wants.
@@ -38,8 +59,8 @@ pub struct CallsWanted {
     /// Calls of this hour that the process knows of. If Redis has lost its count, this is where it
     /// goes on.
     pub hour_known: u64,
-    /// Whose second: a key or a session.
-    pub credential: Uuid,
+    /// Whose second; absent = nothing is wanted of any.
+    pub credential: Option<Credential>,
     /// Calls that it may make in a second.
     pub per_second: u32,
     /// How many of them are wanted now.
@@ -99,6 +120,7 @@ impl CallCounts {
             second_back,
             now,
         } = wanted;
+        let credential = credential.map_or_else(|| "none".to_owned(), |named| named.to_string());
         let mut call = self.script.prepare_invoke();
         call.key(self.hour_key(tenant, *now))
             .key(self.hour_key(tenant, *now - chrono::TimeDelta::hours(1)))
@@ -169,8 +191,8 @@ pub fn into_hour(at: DateTime<Utc>) -> Duration {
     Duration::from_secs(seconds) + Duration::from_millis(u64::from(at.timestamp_subsec_millis()))
 }
 
-impl std::fmt::Debug for CallCounts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for CallCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallCounts")
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()

@@ -22,7 +22,7 @@ mod view;
 mod wake;
 mod work;
 
-pub use calls::{CallCounts, CallsGranted, CallsWanted, into_hour};
+pub use calls::{CallCounts, CallsGranted, CallsWanted, Credential, into_hour};
 pub use gate::{Gate, GateError, GateSettings};
 pub use offer::{Offer, Running};
 pub use refill::{RefillError, RefillReport, announce_limits, announce_switches, refill};

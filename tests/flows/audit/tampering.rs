@@ -237,12 +237,13 @@ async fn the_database_and_the_verifier_agree_on_every_kind_of_entry() {
         "𝄞\u{ffff}",
         "null",
     ];
+    let addresses = ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"];
     let mut entries_in = Vec::new();
     for (place, text) in texts.iter().enumerate() {
         let entry = json!({
             "tenant_id": "acme", "actor_kind": "system", "actor_id": text, "actor_display": text,
             "action": "a.b", "object_type": text, "object_id": text, "user_agent": text,
-            "source_address": ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"][place % 3],
+            "source_address": addresses[place % 3],
             "act_as": uuid::Uuid::now_v7(), "request_id": uuid::Uuid::now_v7(), "result": "denied",
             "detail": {
                 *text: [text, { "b": -1, "aa": 9_007_199_254_740_993_i64, "é": true, "a": null }],

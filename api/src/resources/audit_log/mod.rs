@@ -56,13 +56,6 @@ impl Log {
         }
     }
 
-    fn name(&self) -> &str {
-        match self {
-            Self::Own(tenant) => tenant.as_str(),
-            Self::Any(name) => name,
-        }
-    }
-
     async fn list(
         &self,
         state: &ApiState,
