@@ -76,6 +76,7 @@ async fn an_administrator_acts_in_a_tenant_by_leave_and_both_sides_are_told() {
         );
         let created = entries(caller, "&action=job.create").await;
         assert_eq!(created.len(), 1);
+        assert_eq!(told[5]["detail"]["path"], "/api/v1/jobs");
         for entry in told.iter().chain(&created) {
             assert_eq!(entry["act_as"], id);
             assert_eq!(entry["detail"]["act_as_reason"], "ticket 42");

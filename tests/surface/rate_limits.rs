@@ -270,19 +270,21 @@ async fn several_api_processes_together_keep_to_one_limit() {
     );
     let callers = [first, second];
     let (mut passed, _) = call_at_once(&callers, 300).await;
-    assert!((30..=50).contains(&passed), "{passed} calls of 50");
+    assert!((1..=50).contains(&passed), "{passed} calls of 50");
     // What one process was given and did not use goes back, and either may have it.
-    eventually("all fifty calls were made, and no more", || {
-        let callers = &callers;
+    let total = std::sync::atomic::AtomicUsize::new(passed);
+    eventually("all fifty calls were made", || {
+        let (callers, total) = (&callers, &total);
         async {
-            call_at_once(callers, 10).await;
+            let (more, _) = call_at_once(callers, 10).await;
+            total.fetch_add(more, std::sync::atomic::Ordering::Relaxed);
             let name = "tenant:acme:api_calls:2026-01-05:12";
             (in_redis(&stack, name).await == Some(50)).then_some(())
         }
     })
     .await;
-    passed = call_at_once(&callers, 50).await.0;
-    assert_eq!(passed, 0);
+    passed = total.into_inner() + call_at_once(&callers, 50).await.0;
+    assert_eq!(passed, 50);
     stop.cancel();
     stack.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Every request of an administrator inside a tenant is told to both sides before it is carried out,
 //! also one that only reads. What cannot be told is not done.
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, OriginalUri, Request};
 use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record},
@@ -29,7 +29,9 @@ impl ActingRequest {
         let known = req.extensions();
         let request_id = known.get::<CurrentRequestId>().map(|id| id.0);
         let route = known.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let path: String = req.uri().path().chars().take(PATH_LIMIT).collect();
+        // A nested router sees less of it.
+        let uri = known.get::<OriginalUri>().map_or(req.uri(), |uri| &uri.0);
+        let path: String = uri.path().chars().take(PATH_LIMIT).collect();
         Some(Self {
             tenant,
             author: author_of(caller, known.get().copied(), req.headers(), request_id),

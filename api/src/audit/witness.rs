@@ -1,7 +1,7 @@
 //! Looks at how a request with a caller was answered, and tells of what was refused.
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, OriginalUri, Request},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::Response,
 };
@@ -37,7 +37,10 @@ impl Witness {
             user_agent: req.headers().get(header::USER_AGENT).cloned(),
             request_id: known.get::<CurrentRequestId>().map(|id| id.0),
             method: req.method().clone(),
-            uri: req.uri().clone(),
+            // A nested router sees less of it.
+            uri: known
+                .get::<OriginalUri>()
+                .map_or_else(|| req.uri().clone(), |uri| uri.0.clone()),
             route: known.get().cloned(),
         }
     }

@@ -1,6 +1,6 @@
 //! The calls that API keys and tenants may make, counted in Redis for all API processes together.
 //!
-//! One script takes calls of a key's second and of its tenant's hour (`lua/spend.lua`), several at a
+//! One script takes calls of a key's second and of its tenant's hour (`calls.lua`), several at a
 //! time. The hour's count is a plain number under `tenant:{id}:api_calls:{yyyy-mm-dd}:{hh}` behind the
 //! installation's prefix, and says what was handed out: API processes give back what they do not use.
 
@@ -89,7 +89,7 @@ pub struct CallsGranted {
 }
 
 /// The longest time that a request waits for Redis to count it.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 impl Gate {
     /// The counts of calls.
@@ -99,7 +99,7 @@ impl Gate {
             connection: self.connection.clone(),
             prefix: self.settings.prefix.clone(),
             clock: self.clock.clone(),
-            script: Arc::new(Script::new(include_str!("lua/spend.lua"))),
+            script: Arc::new(Script::new(include_str!("calls.lua"))),
             process: Uuid::now_v7(),
         }
     }

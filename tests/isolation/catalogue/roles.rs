@@ -59,7 +59,7 @@ const OWNED: &str = "
 const FUNCTIONS_OF_THEIR_OWNERS: &str = "
     SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE p.prosecdef AND NOT (p.oid::regprocedure::text = ANY($1) AND p.proowner = 'unity_auditor'::regrole
-                               AND 'search_path=pg_catalog, public, pg_temp' = ANY(p.proconfig)) AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'";
+                               AND coalesce('search_path=pg_catalog, public, pg_temp' = ANY(p.proconfig), false)) AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'";
 
 /// What is wrong; `logins` are the application's and the platform's.
 pub async fn faults(connection: &mut PgConnection, logins: (&str, &str)) -> Vec<String> {
