@@ -5,5 +5,5 @@ mod idempotency;
 pub mod operations;
 mod ops;
 mod refusals;
-mod roles;
+pub mod roles;
 mod tokens;
