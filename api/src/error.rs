@@ -3,32 +3,65 @@
 //! The text of an inner error stays inside: it is logged here, once, with its whole chain, and the
 //! caller gets a stable code and the id under which the line is found.
 
+mod answer;
+mod entry;
+
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
 use unity_shared::{
     db::DbError,
+    ids::TenantId,
     jobs::JobStatus,
     queue::GateError,
-    telemetry::chain,
-    tenancy::{PasswordError, Role},
+    tenancy::{PasswordError, Role, Scope, TenantStatus},
 };
 
-use crate::{
-    limits::whole_seconds,
-    problem::{FieldError, Problem, QuotaUse},
-};
+pub use entry::EntryError;
+
+use crate::problem::FieldError;
 
 /// Why a request is not answered as hoped.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No key, not a key, an unknown, revoked or expired key: one answer for all of them.
-    #[error("a valid API key is needed")]
+    /// No credential, none of ours, or one that is unknown, revoked or past its end: one answer for all
+    /// of them.
+    #[error("a valid API key or access token is needed")]
     Unauthenticated,
+    /// Wrong address, wrong password, disabled, or no member of anything: one answer for all of them.
+    #[error("the address or the password is wrong, or there is nothing there to log in to")]
+    LoginFailed,
+    /// Not a refresh token, or one that is used up or past its end.
+    #[error("this refresh token is not good, or not any more; log in again")]
+    RefreshInvalid,
+    /// The refresh token was used a moment ago.
+    #[error("this refresh token was used a moment ago: go on with what that call was answered")]
+    RefreshRaced,
+    /// Whoever logs in belongs to several tenants.
+    #[error("say as tenant_id where to log in")]
+    TenantAmbiguous(Vec<TenantId>),
+    /// So many guesses that the next has to wait.
+    #[error("there were too many attempts to log in; wait {} seconds", .retry_after.as_secs())]
+    TooManyAttempts {
+        /// Until an attempt is taken again.
+        retry_after: Duration,
+    },
+    /// More passwords wait to be checked than can be in good time.
+    #[error("too many logins are under way; try again shortly")]
+    Overloaded,
+    /// The caller's first password is not their own yet.
+    #[error("the password must be changed first: POST /api/v1/auth/password")]
+    MustChangePassword,
+    /// A program asked for what only a person who has logged in has.
+    #[error("this is for people who have logged in, not for API keys")]
+    SessionRequired,
+    /// The key is confined to other things.
+    #[error("the scopes of this API key do not include {0}")]
+    ScopeInsufficient(Scope),
+    /// Somebody was not let in by an invitation or an identity provider.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     /// The caller's tenant is not in use.
     #[error("the tenant is {state}")]
     TenantInactive {
@@ -52,6 +85,9 @@ pub enum ApiError {
     /// More than the limit of one request.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
+    /// A job's payload is larger than it may be.
+    #[error("the payload is larger than {0} bytes")]
+    PayloadTooLarge(usize),
     /// Not JSON by its own word.
     #[error("the body must be sent as content-type application/json in UTF-8")]
     ContentType,
@@ -118,6 +154,17 @@ pub enum ApiError {
         /// What was asked for, as a participle.
         action: &'static str,
     },
+    /// The tenant is in a state from which this step does not lead.
+    #[error("the tenant is {}, so it cannot be {action}", .status.as_str())]
+    TenantState {
+        /// The tenant's state.
+        status: TenantStatus,
+        /// What was asked for, as a participle.
+        action: &'static str,
+    },
+    /// The object is not at the version that the caller named.
+    #[error("it has changed since: its ETag is none of those in If-Match")]
+    Precondition,
     /// What was asked for cannot be done as things are.
     #[error("{detail}")]
     Conflict {
@@ -145,23 +192,40 @@ pub enum ApiError {
     /// Redis did not do its part, and there is no answer without it.
     #[error("the queue could not do its part")]
     Gate(#[source] GateError),
+    /// One of several jobs is refused, and with it all of them.
+    #[error("job {place} of the batch: {error}")]
+    OfJob {
+        /// Its place in the body, from 0.
+        place: usize,
+        /// Why it is refused.
+        error: Box<ApiError>,
+    },
     /// A password could not be hashed.
-    #[error("the first password could not be made")]
+    #[error("the password could not be hashed")]
     Password(#[source] PasswordError),
     /// A defect of ours.
     #[error("{0}")]
     Defect(String),
 }
 
-/// A client that tries again sooner than this many seconds makes things worse.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
-
 /// What the outside is told when the trouble is inside.
 const INTERNAL: &str = "the server could not answer; its log has the reason under this request_id";
 const UNAVAILABLE: &str = "a part that the server depends on does not answer; try again shortly";
 
 impl ApiError {
+    /// The refusal of the job at this place of a batch.
+    pub fn of_job(self, place: usize) -> Self {
+        Self::OfJob {
+            place,
+            error: Box::new(self),
+        }
+    }
+
+    /// Whether the request is to blame, or what it asks for as things are.
+    pub fn is_refusal(&self) -> bool {
+        self.kind().0.is_client_error()
+    }
+
     /// Status, stable code and title.
     #[expect(clippy::too_many_lines, reason = "a table: one entry for each variant")]
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
@@ -171,6 +235,32 @@ impl ApiError {
                 "auth.required",
                 "Not authenticated",
             ),
+            Self::LoginFailed => (StatusCode::UNAUTHORIZED, "auth.failed", "Not logged in"),
+            Self::RefreshInvalid => (StatusCode::UNAUTHORIZED, "refresh.invalid", "Not refreshed"),
+            Self::RefreshRaced => (StatusCode::CONFLICT, "refresh.raced", "Refreshed already"),
+            Self::TenantAmbiguous(_) => {
+                (StatusCode::CONFLICT, "tenant.ambiguous", "Several tenants")
+            }
+            Self::TooManyAttempts { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Too many attempts",
+            ),
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "Too much at once",
+            ),
+            Self::MustChangePassword => (
+                StatusCode::FORBIDDEN,
+                "password.must_change",
+                "Password must be changed",
+            ),
+            Self::SessionRequired => (StatusCode::FORBIDDEN, "session.required", "Not logged in"),
+            Self::ScopeInsufficient(_) => {
+                (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
+            }
+            Self::Entry(error) => error.kind(),
             Self::TenantInactive { code, .. } => (StatusCode::FORBIDDEN, code, "Tenant not in use"),
             Self::TenantRequired => (StatusCode::FORBIDDEN, "tenant.required", "Tenant needed"),
             Self::RoleInsufficient(_) => {
@@ -187,6 +277,12 @@ impl ApiError {
                 "body.too_large",
                 "Body too large",
             ),
+            Self::PayloadTooLarge(_) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "payload.too_large",
+                "Payload too large",
+            ),
+            Self::OfJob { error, .. } => error.kind(),
             Self::ContentType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "body.content_type",
@@ -236,6 +332,16 @@ impl ApiError {
                 "job.state",
                 "Not possible in this state",
             ),
+            Self::TenantState { .. } => (
+                StatusCode::CONFLICT,
+                "tenant.state",
+                "Not possible in this state",
+            ),
+            Self::Precondition => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition.failed",
+                "Changed since",
+            ),
             Self::Conflict { code, .. } => (StatusCode::CONFLICT, code, "Not possible now"),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -271,13 +377,25 @@ impl ApiError {
             Self::Gate(_) => UNAVAILABLE.to_owned(),
             Self::Database(error) if error.retryable() => UNAVAILABLE.to_owned(),
             Self::Database(_) | Self::Password(_) | Self::Defect(_) => INTERNAL.to_owned(),
+            Self::OfJob { place, error } => format!("job {place} of the batch: {}", error.detail()),
             Self::Unauthenticated
+            | Self::LoginFailed
+            | Self::RefreshInvalid
+            | Self::RefreshRaced
+            | Self::TenantAmbiguous(_)
+            | Self::TooManyAttempts { .. }
+            | Self::Overloaded
+            | Self::MustChangePassword
+            | Self::SessionRequired
+            | Self::ScopeInsufficient(_)
+            | Self::Entry(_)
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::BodyTooLarge(_)
+            | Self::PayloadTooLarge(_)
             | Self::ContentType
             | Self::Body(_)
             | Self::Query(_)
@@ -291,6 +409,8 @@ impl ApiError {
             | Self::RateLimited { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -303,6 +423,12 @@ impl ApiError {
         match self {
             Self::Body(error) => vec![error.clone()],
             Self::Invalid(errors) => errors.clone(),
+            Self::OfJob { place, error } => of_job(*place, error),
+            Self::PayloadTooLarge(_) => vec![FieldError {
+                pointer: "/payload".to_owned(),
+                code: "size",
+                detail: self.to_string(),
+            }],
             Self::KindUnknown => vec![FieldError {
                 pointer: "/kind".to_owned(),
                 code: "unknown",
@@ -313,7 +439,24 @@ impl ApiError {
                 code: "taken",
                 detail: self.to_string(),
             }],
+            Self::TenantAmbiguous(tenants) => tenants
+                .iter()
+                .map(|tenant| FieldError {
+                    pointer: "/tenant_id".to_owned(),
+                    code: "choice",
+                    detail: tenant.to_string(),
+                })
+                .collect(),
             Self::Unauthenticated
+            | Self::LoginFailed
+            | Self::RefreshInvalid
+            | Self::RefreshRaced
+            | Self::TooManyAttempts { .. }
+            | Self::Overloaded
+            | Self::MustChangePassword
+            | Self::SessionRequired
+            | Self::ScopeInsufficient(_)
+            | Self::Entry(_)
             | Self::TenantInactive { .. }
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
@@ -329,6 +472,8 @@ impl ApiError {
             | Self::RateLimited { .. }
             | Self::Drained { .. }
             | Self::JobState { .. }
+            | Self::TenantState { .. }
+            | Self::Precondition
             | Self::Conflict { .. }
             | Self::Busy
             | Self::TooManyStreams
@@ -341,77 +486,31 @@ impl ApiError {
     }
 }
 
-impl From<DbError> for ApiError {
-    fn from(error: DbError) -> Self {
-        Self::Database(Arc::new(error))
+/// The faults of a job under its place in the body; where none has a place of its own, the job as a whole.
+fn of_job(place: usize, error: &ApiError) -> Vec<FieldError> {
+    let mut faults = error.errors();
+    if faults.is_empty() {
+        faults.push(FieldError {
+            pointer: String::new(),
+            code: error.kind().1,
+            detail: error.detail(),
+        });
     }
-}
-
-impl From<GateError> for ApiError {
-    fn from(error: GateError) -> Self {
-        Self::Gate(error)
+    for fault in &mut faults {
+        fault.pointer = format!("/jobs/{place}{}", fault.pointer);
     }
-}
-
-impl From<Arc<DbError>> for ApiError {
-    fn from(error: Arc<DbError>) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// The header that a status must not come without.
-fn extra_header(status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
-    match status {
-        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, CHALLENGE)),
-        StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
-        _ => None,
-    }
-}
-
-impl IntoResponse for ApiError {
-    /// Status and headers, with the [`Problem`] attached; the middleware writes the body, because
-    /// only it knows which request is answered.
-    fn into_response(self) -> Response {
-        let (status, code, title) = self.kind();
-        if status.is_server_error() {
-            tracing::error!(error = %chain(&self), code, "request failed");
-        }
-        let retry_after = match &self {
-            Self::RateLimited { retry_after, .. } => Some(whole_seconds(*retry_after).max(1)),
-            _ => None,
-        };
-        let quota = match self {
-            Self::QuotaExceeded { name, limit, used } => Some(QuotaUse { name, limit, used }),
-            _ => None,
-        };
-        let job_status = match self {
-            Self::JobState { status, .. } => Some(status),
-            _ => None,
-        };
-        let problem = Problem {
-            code: code.into(),
-            title,
-            detail: self.detail(),
-            errors: self.errors(),
-            quota,
-            job_status,
-        };
-        let mut response = status.into_response();
-        if let Some((name, value)) = extra_header(status) {
-            response.headers_mut().insert(name, value);
-        }
-        if let Some(seconds) = retry_after {
-            let headers = response.headers_mut();
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response.extensions_mut().insert(problem);
-        response
-    }
+    faults
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::{
+        http::header,
+        response::{IntoResponse, Response},
+    };
+
     use super::*;
+    use crate::problem::Problem;
 
     fn problem_of(error: ApiError) -> (StatusCode, Problem, Response) {
         let response = error.into_response();
@@ -426,6 +525,7 @@ mod tests {
                 errors: Vec::new(),
                 quota: None,
                 job_status: None,
+                tenant_status: None,
             });
         (response.status(), problem, response)
     }

@@ -21,7 +21,7 @@ const PREFIX: &str = "/api/v1";
 const ABOUT: &str = "\
 Orders are answered with a job: `202 Accepted`, a `Location` to poll, and the job as it stands.
 
-The tenant of a request comes from its key alone. Errors are RFC 9457 problems whose `type` is the \
+The tenant of a request comes from its key or token alone. Errors are RFC 9457 problems whose `type` is the \
 relative reference `/problems/{code}`, a name and not a page; `code` is stable, `detail` is for \
 people, and `request_id` finds the request in the server's log. What the caller may not see is \
 answered as if it did not exist.
@@ -40,8 +40,11 @@ pub fn openapi() -> OpenApi {
 /// All routes with their description. Without a state they are only described and must not be
 /// served: nothing checks their rules.
 pub fn describe(state: Option<ApiState>) -> OpenApiRouter<ApiState> {
+    let at_root = resources::register_at_root(Routes::new(state.clone())).at_root();
     let routes = Routes::new(state);
-    resources::register(routes).finish(base(), PREFIX)
+    resources::register(routes)
+        .finish(base(), PREFIX)
+        .merge(at_root)
 }
 
 fn base() -> OpenApi {
@@ -56,8 +59,10 @@ fn base() -> OpenApi {
 fn components() -> Components {
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("uk_{tenant}_{secret}")
-        .description(Some("An API key."))
+        .bearer_format("uk_{tenant}_{secret} or JWT")
+        .description(Some(
+            "An API key, or an access token from `POST /api/v1/auth/token`.",
+        ))
         .build();
     ComponentsBuilder::new()
         .security_scheme(SECURITY_SCHEME, SecurityScheme::Http(scheme))
@@ -71,10 +76,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::auth::ACCESS_EXTENSION;
+    use crate::auth::{ACCESS_EXTENSION, SCOPE_EXTENSION};
 
     #[test]
-    fn every_operation_has_a_rule_and_a_name_of_its_own() {
+    fn every_operation_has_a_rule_a_scope_and_a_name_of_its_own() {
         let document = serde_json::to_value(openapi()).unwrap();
         let mut lines = Vec::new();
         let mut names = BTreeSet::new();
@@ -82,12 +87,23 @@ mod tests {
             for (method, operation) in item.as_object().unwrap() {
                 let name = operation["operationId"].as_str().unwrap();
                 let rule = operation[ACCESS_EXTENSION].as_str().unwrap();
-                assert!(
-                    operation["security"][0][SECURITY_SCHEME].is_array(),
-                    "{method} {path}"
+                let asks = operation["security"][0][SECURITY_SCHEME].is_array();
+                assert_eq!(asks, rule != "public", "{method} {path}");
+                let scope = operation[SCOPE_EXTENSION].as_str().unwrap_or("none");
+                let tag = operation["tags"][0].as_str().unwrap();
+                let writes = if method == "get" { "read" } else { "write" };
+                let personal = ["public", "authenticated", "session"].contains(&rule);
+                let wanted = if personal {
+                    "none".to_owned()
+                } else {
+                    format!("{tag}:{writes}")
+                };
+                assert_eq!(
+                    scope, wanted,
+                    "{method} {path}: its tag must be a resource with scopes"
                 );
                 assert!(names.insert(name.to_owned()), "{name} names two operations");
-                lines.push(format!("{method} {path} {name}: {rule}"));
+                lines.push(format!("{method} {path} {name}: {rule}, scope {scope}"));
             }
         }
         insta::assert_snapshot!(lines.join("\n"));

@@ -10,7 +10,7 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Serialize;
-use unity_shared::{ids::RequestId, jobs::JobStatus};
+use unity_shared::{ids::RequestId, jobs::JobStatus, tenancy::TenantStatus};
 
 /// The media type of a problem.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -30,6 +30,8 @@ pub struct Problem {
     pub quota: Option<QuotaUse>,
     /// The state that the job is in, if that is the trouble.
     pub job_status: Option<JobStatus>,
+    /// The state that the tenant is in, if that is the trouble.
+    pub tenant_status: Option<TenantStatus>,
 }
 
 /// A quota that is used up.
@@ -85,6 +87,9 @@ pub struct ProblemBody<'a> {
     /// The state that the job is in; absent if that is not the trouble.
     #[serde(skip_serializing_if = "Option::is_none")]
     job_status: Option<JobStatus>,
+    /// The state that the tenant is in; absent if that is not the trouble.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_status: Option<TenantStatus>,
 }
 
 impl Problem {
@@ -106,6 +111,7 @@ impl Problem {
             errors: &self.errors,
             quota: self.quota,
             job_status: self.job_status,
+            tenant_status: self.tenant_status,
         };
         // Texts and numbers only: it cannot fail, and an empty body is a lesser evil than a panic.
         let bytes = serde_json::to_vec(&body).unwrap_or_default();

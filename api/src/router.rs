@@ -12,6 +12,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     error::ApiError,
+    invitation_page,
     limits::limit_address,
     middleware::{self, find_source_address},
     openapi,
@@ -47,5 +48,6 @@ fn pages(document: Bytes) -> Router {
         .try_it_out_enabled(true);
     Router::new()
         .route(DOCUMENT_PATH, get(serve_document))
+        .merge(invitation_page::routes())
         .merge(SwaggerUi::new("/docs").config(config))
 }

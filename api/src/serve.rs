@@ -3,10 +3,10 @@
 //! axum's own loop sets no time limit on reading a request's head, so a client that sends one byte a
 //! minute would hold a connection for ever. This loop does.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
-use axum::{Extension, Router};
-use hyper::{Request, body::Incoming, server::conn::http1};
+use axum::{Extension, Router, http::Request};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use unity_shared::telemetry::chain;
 
-use crate::{middleware::Peer, stall_limit::StallLimit};
+use crate::stall_limit::StallLimit;
 
 /// Why serving did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,10 @@ pub enum ServeError {
 /// Cancelled when the server begins to stop: a long poll answers at once, a stream ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Closing(pub CancellationToken);
+
+/// Where a request's connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerAddress(pub IpAddr);
 
 /// Longest time for a request's head to arrive, and for a kept connection to idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,7 +65,7 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let peer = Peer(peer);
+                    let peer = PeerAddress(peer.ip());
                     connections.spawn(serve_connection(stream, peer, router.clone(), &graceful));
                 }
                 Err(error) => pause_after(&error, &shutdown).await,
@@ -87,7 +91,7 @@ pub async fn serve(
 
 fn serve_connection(
     stream: TcpStream,
-    peer: Peer,
+    peer: PeerAddress,
     router: Router,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {

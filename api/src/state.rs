@@ -1,6 +1,6 @@
 //! What every handler can reach.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -8,18 +8,24 @@ use unity_shared::{
     clock::Clock,
     config::{Network, Secret},
     db::Database,
+    ids::TenantId,
     jobs::{KindSpec, kinds::KINDS},
+    people::MailTokens,
     queue::Gate,
+    sessions::SealingKey,
 };
 
 use crate::{
     audit::Denials,
-    auth::{ActAsTokens, KeyOwners},
+    auth::{ActAsTokens, KeyOwners, KeyUses, Passwords, SessionOwners, SigningKeys},
     enqueue::{GroupCommit, WaitingCaps, start_group_commit},
+    error::ApiError,
     limits::{AddressLimit, Addresses, CallLimiter},
     look_up::{JobReads, start_job_reads},
     news::{News, NewsWatch, Subject},
+    outbound::Outbound,
     page_token::PageTokens,
+    resources::{CALLBACK, SignIns},
     streams::Streams,
 };
 
@@ -28,8 +34,15 @@ use crate::{
 pub struct ApiOptions {
     /// Whether jobs of kind `probe` may be started.
     pub probe_jobs: bool,
-    /// Signs page tokens; the same for every API process.
+    /// Signs page tokens, makes the tokens in mails, and encrypts the keys that sign access tokens; the
+    /// same for every process.
     pub secret_key: Secret,
+    /// How long a deleted tenant can be restored.
+    pub tenant_grace: Duration,
+    /// The API's address as its users write it; absent = nobody signs in by an identity provider.
+    pub public_url: Option<String>,
+    /// Whether identity providers may be on this very machine, for development and tests.
+    pub loopback_providers: bool,
     /// Whether calls are counted and limited; off only to measure what that costs.
     pub rate_limits: bool,
     /// Requests that an address may make of which nobody knows whose they are.
@@ -52,8 +65,13 @@ struct Inner {
     news: News,
     streams: Streams,
     page_tokens: PageTokens,
+    mail_tokens: MailTokens,
     key_owners: KeyOwners,
     act_as_tokens: ActAsTokens,
+    key_uses: KeyUses,
+    session_owners: SessionOwners,
+    signing_keys: SigningKeys,
+    passwords: Passwords,
     waiting_caps: WaitingCaps,
     group_commit: GroupCommit,
     job_reads: JobReads,
@@ -63,7 +81,15 @@ struct Inner {
     crossings: Arc<Semaphore>,
     trusted_proxies: Arc<[Network]>,
     probe_jobs: bool,
+    tenant_grace: Duration,
+    public_url: Option<String>,
+    sign_ins: SignIns,
+    outbound: Outbound,
+    secret_key: Secret,
 }
+
+/// What secrets of tenants are encrypted for.
+const SEALED_FOR: &str = "unity identity providers v1";
 
 impl ApiState {
     /// Begins to listen for news of jobs. Call it inside a tokio runtime.
@@ -71,12 +97,23 @@ impl ApiState {
     pub fn new(database: Database, gate: Gate, clock: Clock, options: &ApiOptions) -> Self {
         let news = News::start(gate.listen_for_news());
         let page_tokens = PageTokens::new(&options.secret_key);
+        let signing_keys = SigningKeys::new(database.clone(), clock.clone(), &options.secret_key);
         let probe_jobs = options.probe_jobs;
+        let public_url = options.public_url.as_deref().unwrap_or_default();
+        let is_tls = public_url.starts_with("https://");
         Self(Arc::new(Inner {
-            group_commit: start_group_commit(database.clone(), gate.clone(), clock.clone()),
+            group_commit: start_group_commit(&database, &gate, &clock),
             job_reads: start_job_reads(database.clone()),
             key_owners: KeyOwners::new(database.clone(), clock.clone()),
             act_as_tokens: ActAsTokens::new(database.clone(), clock.clone()),
+            key_uses: KeyUses::start(database.clone(), clock.clone()),
+            session_owners: SessionOwners::new(
+                database.clone(),
+                clock.clone(),
+                signing_keys.clone(),
+            ),
+            signing_keys,
+            passwords: Passwords::default(),
             waiting_caps: WaitingCaps::default(),
             addresses: options
                 .rate_limits
@@ -93,12 +130,51 @@ impl ApiState {
             news,
             streams: Streams::default(),
             page_tokens,
+            mail_tokens: MailTokens::new(&options.secret_key),
             probe_jobs,
+            tenant_grace: options.tenant_grace,
+            sign_ins: SignIns::new(&options.secret_key, is_tls),
+            public_url: options.public_url.clone(),
+            outbound: Outbound::new(options.loopback_providers),
+            secret_key: options.secret_key.clone(),
         }))
     }
 
     pub(crate) fn database(&self) -> &Database {
         &self.0.database
+    }
+
+    /// Calls what tenants have named.
+    pub(crate) fn outbound(&self) -> &Outbound {
+        &self.0.outbound
+    }
+
+    pub(crate) fn sign_ins(&self) -> &SignIns {
+        &self.0.sign_ins
+    }
+
+    /// Where identity providers send browsers back to; absent = the API's address is not known.
+    pub(crate) fn redirect_uri(&self) -> Option<String> {
+        let url = self.0.public_url.as_deref()?;
+        Some(format!("{}{CALLBACK}", url.trim_end_matches('/')))
+    }
+
+    /// Encrypts a secret of this tenant.
+    pub(crate) fn seal_for(&self, tenant: &TenantId, secret: &[u8]) -> Result<Vec<u8>, ApiError> {
+        SealingKey::of(&self.0.secret_key, SEALED_FOR)
+            .seal(secret, tenant.as_str().as_bytes())
+            .map_err(|error| ApiError::Defect(error.to_string()))
+    }
+
+    /// The secret of this tenant that was encrypted.
+    pub(crate) fn open_for(&self, tenant: &TenantId, sealed: &[u8]) -> Result<String, ApiError> {
+        SealingKey::of(&self.0.secret_key, SEALED_FOR)
+            .open(sealed, tenant.as_str().as_bytes())
+            .and_then(|secret| String::from_utf8(secret).ok())
+            .ok_or_else(|| {
+                let problem = "a secret was encrypted under another secret_key: set it again";
+                ApiError::Defect(format!("{tenant}: {problem}"))
+            })
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -113,12 +189,32 @@ impl ApiState {
         &self.0.page_tokens
     }
 
+    pub(crate) fn mail_tokens(&self) -> &MailTokens {
+        &self.0.mail_tokens
+    }
+
     pub(crate) fn key_owners(&self) -> &KeyOwners {
         &self.0.key_owners
     }
 
     pub(crate) fn act_as_tokens(&self) -> &ActAsTokens {
         &self.0.act_as_tokens
+    }
+
+    pub(crate) fn key_uses(&self) -> &KeyUses {
+        &self.0.key_uses
+    }
+
+    pub(crate) fn session_owners(&self) -> &SessionOwners {
+        &self.0.session_owners
+    }
+
+    pub(crate) fn signing_keys(&self) -> &SigningKeys {
+        &self.0.signing_keys
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
     }
 
     pub(crate) fn waiting_caps(&self) -> &WaitingCaps {
@@ -166,6 +262,11 @@ impl ApiState {
     /// The event streams that are open.
     pub(crate) fn streams(&self) -> &Streams {
         &self.0.streams
+    }
+
+    /// How long a deleted tenant can be restored.
+    pub(crate) fn tenant_grace(&self) -> Duration {
+        self.0.tenant_grace
     }
 
     /// The kinds that exist on this server.

@@ -51,11 +51,12 @@ impl Violations {
         }
     }
 
-    /// Notes the first place in a JSON value that cannot be stored.
-    pub fn json(&mut self, pointer: &str, value: &Value) {
-        if let Some(error) = find_unstorable(value, pointer, DEPTH_LIMIT) {
-            self.0.push(error);
-        }
+    /// Notes the first place in a JSON value that cannot be stored, and answers whether there is none.
+    pub fn json(&mut self, pointer: &str, value: &Value) -> bool {
+        let found = find_unstorable(value, pointer, DEPTH_LIMIT);
+        let is_storable = found.is_none();
+        self.0.extend(found);
+        is_storable
     }
 
     /// Refuses the body if there was a fault.
@@ -116,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn faults(find: impl FnOnce(&mut Violations)) -> Vec<(String, &'static str)> {
+    fn faults<T>(find: impl FnOnce(&mut Violations) -> T) -> Vec<(String, &'static str)> {
         let mut violations = Violations::default();
         find(&mut violations);
         violations

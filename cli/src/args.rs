@@ -5,14 +5,12 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use unity_shared::{
-    config::{LogFormat, Settings, SettingsError},
-    tenancy::Role,
-};
+use unity_shared::config::{LogFormat, Settings, SettingsError};
 
 use crate::bench::Choice;
 use crate::client::{
-    AuditArgs, JobsArgs, PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs,
+    AuditArgs, InvitationsArgs, JobsArgs, KeysArgs, MembersArgs, PoolsArgs, QueuesArgs,
+    SwitchesArgs, TenantsArgs, WorkersArgs,
 };
 
 /// Multi-tenant control plane for Kubernetes on a job queue.
@@ -58,6 +56,10 @@ pub enum Command {
     Jobs(JobsArgs),
     /// Tenants and their limits, over the API.
     Tenants(TenantsArgs),
+    /// Members of a tenant, over the API.
+    Members(MembersArgs),
+    /// Invitations to a tenant, over the API.
+    Invitations(InvitationsArgs),
     /// Worker pools, over the API.
     Pools(PoolsArgs),
     /// Worker processes, over the API.
@@ -68,9 +70,11 @@ pub enum Command {
     Switches(SwitchesArgs),
     /// Audit logs: who did what, and whether the log is as it was written.
     Audit(AuditArgs),
-    /// API keys.
+    /// API keys, over the API; the first ones and the keys that sign tokens, in the database.
+    Keys(KeysArgs),
+    /// People, in the database: who manages the platform, and who is kept out.
     #[command(subcommand)]
-    Keys(KeysCommand),
+    Users(UsersCommand),
     /// Prints the settings in force, with secrets masked.
     Config,
     /// The simulated Kubernetes API server on its own.
@@ -245,20 +249,26 @@ pub struct BenchFlags {
     pub minutes: Option<f64>,
 }
 
-/// What can be done with API keys.
+/// What can be done with people.
 #[derive(Debug, Subcommand)]
-pub enum KeysCommand {
-    /// Makes a key and prints it, once.
-    Create {
-        /// What the key may do.
-        #[arg(long, value_parser = role)]
-        role: Role,
-        /// The tenant it belongs to; none for system-admin.
-        #[arg(long, value_name = "ID")]
-        tenant: Option<String>,
-        /// What people call it.
-        #[arg(long, default_value = "command line")]
-        name: String,
+pub enum UsersCommand {
+    /// Makes somebody a system administrator, and prints their first password, once.
+    CreateAdmin {
+        /// Where mail reaches them; also the login name. Who is known already keeps their password.
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
+    },
+    /// Keeps somebody out: ends every session of theirs, and holds back the keys that they made.
+    Disable {
+        /// Their address.
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
+    },
+    /// Lets somebody log in again.
+    Enable {
+        /// Their address.
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
     },
 }
 
@@ -281,12 +291,6 @@ impl GlobalFlags {
         }
         Settings::read(self.config.clone(), &map)
     }
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    serde_json::from_value(Value::from(text)).map_err(|_| {
-        "must be system-admin, tenant-admin, tenant-member or tenant-viewer".to_owned()
-    })
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

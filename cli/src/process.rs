@@ -36,6 +36,8 @@ pub struct Connections {
 
 /// How long a process may take to connect before it gives up.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// How often the clock is set by the database's.
+const CLOCK_INTERVAL: Duration = Duration::from_mins(1);
 
 impl Connections {
     /// Connects to both servers, or says which one does not answer and where it was looked for.
@@ -46,6 +48,7 @@ impl Connections {
             .align_clock(&clock)
             .await
             .context("could not read the database's clock")?;
+        tokio::spawn(follow_clock(database.clone(), clock.clone()));
         let gate = open_gate(settings, clock.clone()).await?;
         Ok(Self {
             database,
@@ -74,6 +77,17 @@ impl Connections {
                 }),
             ),
         ])
+    }
+}
+
+/// Keeps the time with the database's for as long as the process lives: the gate believes what each
+/// caller takes for now.
+async fn follow_clock(database: Database, clock: Clock) {
+    loop {
+        tokio::time::sleep(CLOCK_INTERVAL).await;
+        if let Err(error) = database.align_clock(&clock).await {
+            tracing::debug!(error = chain(&error), "could not read the database's clock");
+        }
     }
 }
 
@@ -158,6 +172,9 @@ pub fn api_options(settings: &Settings) -> Result<ApiOptions> {
             burst: settings.address_requests_burst,
         },
         trusted_proxies: settings.trusted_proxies.clone(),
+        tenant_grace: settings.tenant_grace(),
+        public_url: settings.public_url.clone(),
+        loopback_providers: settings.loopback_providers,
     })
 }
 

@@ -18,6 +18,6 @@ pub use client::ClusterClient;
 pub use cluster_options::{Cidr, ClusterOptions, InvalidCidr, PodSource};
 pub use error::{ConnectError, RequestError};
 pub use tenant_namespace::{
-    ObjectName, ObjectReport, Outcome, ProvisionError, ProvisionReport, Step, TenantNamespace,
-    provision,
+    ClusterUse, ObjectName, ObjectReport, Outcome, ProvisionError, ProvisionReport, Removal, Step,
+    TenantNamespace, provision, read_use, remove,
 };

@@ -7,14 +7,12 @@ use tokio_util::sync::CancellationToken;
 use unity_shared::telemetry::chain;
 
 use crate::{
-    leader::Leadership,
+    leader::{Leadership, Term},
     loops::{Context, Tick, ticks},
 };
 
 /// How often a process that does not lead tries to, and one that leads makes sure.
 const ELECTION_INTERVAL: Duration = Duration::from_secs(2);
-/// How often the clock is set by the database's.
-const CLOCK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Why a scheduler could not go on. It has no reason to stop by itself; a loop that panics is one.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +62,8 @@ impl Scheduler {
         metrics::gauge!("unity_scheduler_leader").set(1.0);
         let mut loops = JoinSet::new();
         for tick in ticks() {
-            loops.spawn(run_loop(self.context.clone(), tick));
+            loops.spawn(run_loop(self.context.clone(), tick, leadership.term()));
         }
-        loops.spawn(follow_clock(self.context.clone()));
         let outcome = loop {
             tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),
@@ -86,11 +83,15 @@ impl Scheduler {
     }
 }
 
-async fn run_loop(context: Context, tick: Tick) {
+async fn run_loop(context: Context, tick: Tick, term: Term) {
     let mut interval = tokio::time::interval(tick.interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
+        // A process that stood still, or is cut off, may have been replaced.
+        if !term.is_certain() {
+            continue;
+        }
         if let Err(error) = (tick.run)(&context).await {
             // The next tick looks at the same rows again, so nothing is lost by going on.
             metrics::counter!("unity_loop_errors_total", "loop" => tick.name).increment(1);
@@ -99,15 +100,6 @@ async fn run_loop(context: Context, tick: Tick) {
                 error = chain(&error),
                 "loop failed, will look again"
             );
-        }
-    }
-}
-
-async fn follow_clock(context: Context) {
-    loop {
-        tokio::time::sleep(CLOCK_INTERVAL).await;
-        if let Err(error) = context.database.align_clock(&context.clock).await {
-            tracing::debug!(error = chain(&error), "could not read the database's clock");
         }
     }
 }

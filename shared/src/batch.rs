@@ -85,6 +85,18 @@ async fn work<T, R, F, Fut>(
         if receiver.recv_many(&mut waiting, limits.items).await == 0 {
             return;
         }
+        // Those who were woken by the same event are about to ask too: whoever is ready goes along. A
+        // lone item loses one turn of the runtime by it, and waits for no timer.
+        let mut before = 0;
+        while waiting.len() > before && waiting.len() < limits.items {
+            before = waiting.len();
+            tokio::task::yield_now().await;
+            while waiting.len() < limits.items
+                && let Ok(one) = receiver.try_recv()
+            {
+                waiting.push(one);
+            }
+        }
         let (items, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = waiting.into_iter().unzip();
         let results = call(items);
         tokio::spawn(async move {

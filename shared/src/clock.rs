@@ -1,12 +1,16 @@
 //! The time, as a parameter.
 //!
 //! Leases are written by one process and judged by another, so all of them must read the same
-//! clock: PostgreSQL's. A process measures its distance from that clock when it connects and then
-//! adds it to its own. Tests hold the time in their hand.
+//! clock: PostgreSQL's. A process reads that clock when it connects and each minute, and counts on from
+//! there by a clock that nobody can set: a machine whose date is moved does not see slots and leases
+//! end that are live. Tests hold the time in their hand.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,18 +21,28 @@ pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    /// The machine's clock plus the distance from the database's, in microseconds.
-    System { offset: Arc<AtomicI64> },
+    /// Microseconds since the Unix epoch at `started`, by the machine's date at first and then by the
+    /// database's.
+    System {
+        started: Instant,
+        at_start: Arc<AtomicI64>,
+    },
     /// Microseconds since the Unix epoch, moved by the test.
     Manual { now: Arc<AtomicI64> },
 }
 
 impl Clock {
-    /// The machine's clock, until [`Clock::align`] moves it to the database's.
+    /// The machine's date, until [`Clock::align`] moves it to the database's.
     #[must_use]
     pub fn system() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that reads the machine's date"
+        )]
+        let now = Utc::now().timestamp_micros();
         Self(Source::System {
-            offset: Arc::new(AtomicI64::new(0)),
+            started: Instant::now(),
+            at_start: Arc::new(AtomicI64::new(now)),
         })
     }
 
@@ -44,14 +58,9 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         let micros = match &self.0 {
-            Source::System { offset } => {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the one place that reads the machine's clock"
-                )]
-                let local = Utc::now().timestamp_micros();
-                local.saturating_add(offset.load(Ordering::Relaxed))
-            }
+            Source::System { started, at_start } => at_start
+                .load(Ordering::Relaxed)
+                .saturating_add(micros_since(*started)),
             Source::Manual { now } => now.load(Ordering::Relaxed),
         };
         DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -61,13 +70,9 @@ impl Clock {
     ///
     /// A manual clock ignores it: there the test is the authority.
     pub fn align(&self, database_now: DateTime<Utc>) {
-        if let Source::System { offset } = &self.0 {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "measures the distance from the machine's clock"
-            )]
-            let local = Utc::now().timestamp_micros();
-            offset.store(database_now.timestamp_micros() - local, Ordering::Relaxed);
+        if let Source::System { started, at_start } = &self.0 {
+            let then = database_now.timestamp_micros() - micros_since(*started);
+            at_start.store(then, Ordering::Relaxed);
         }
     }
 
@@ -77,6 +82,10 @@ impl Clock {
             now.fetch_add(by.num_microseconds().unwrap_or(i64::MAX), Ordering::Relaxed);
         }
     }
+}
+
+fn micros_since(started: Instant) -> i64 {
+    i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

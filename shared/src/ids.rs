@@ -79,6 +79,10 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
+    /// An invitation's name in listings; the token in its mail is something else.
+    InvitationId
+);
+uuid_id!(
     /// One login of a person, over all its access and refresh tokens.
     SessionId
 );
@@ -122,7 +126,8 @@ pub enum InvalidTenantId {
 
 /// Slugs that a reader would take for the platform: API keys carry the slug in their text, and
 /// `uk_platform_...` is a system administrator's.
-const RESERVED: [&str; 4] = ["platform", "system", "unity", "default"];
+const RESERVED: [&str; 4] = [PLATFORM, "system", "unity", "default"];
+const PLATFORM: &str = "platform";
 
 impl TenantId {
     /// Checks `text` and takes it as a tenant id.
@@ -139,6 +144,27 @@ impl TenantId {
             return Err(InvalidTenantId::Reserved);
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// The owner of the platform's own jobs: a row among the tenants that nobody can make, list or
+    /// call as.
+    #[must_use]
+    pub fn platform() -> Self {
+        Self(PLATFORM.to_owned())
+    }
+
+    /// Takes a slug that we wrote ourselves, which may also be the platform's.
+    pub fn recall(text: &str) -> Result<Self, InvalidTenantId> {
+        if text == PLATFORM {
+            return Ok(Self::platform());
+        }
+        Self::parse(text)
+    }
+
+    /// Whether this is the platform itself.
+    #[must_use]
+    pub fn is_platform(&self) -> bool {
+        self.0 == PLATFORM
     }
 
     /// The slug as text.
@@ -202,6 +228,9 @@ mod tests {
     #[test]
     fn a_name_of_the_platform_is_no_tenant_id() {
         assert_eq!(TenantId::parse("platform"), Err(InvalidTenantId::Reserved));
+        let platform = TenantId::recall("platform").unwrap();
+        assert!(platform.is_platform() && platform == TenantId::platform());
+        assert_eq!(TenantId::recall("system"), Err(InvalidTenantId::Reserved));
     }
 
     #[test]

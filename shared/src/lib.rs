@@ -14,6 +14,8 @@ pub mod events;
 pub mod fleet;
 pub mod ids;
 pub mod jobs;
+pub mod people;
 pub mod queue;
+pub mod sessions;
 pub mod telemetry;
 pub mod tenancy;

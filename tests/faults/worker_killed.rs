@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
-    flows::processes::spawn,
+    flows::processes::{signal, spawn},
     harness::{Stack, StackOptions, eventually},
 };
 
@@ -111,5 +112,142 @@ async fn a_late_worker_cannot_write_over_the_attempt_that_followed() {
     assert!(counted.is_empty());
     drop(tx);
     assert_eq!(stack.ended(&caller, &id).await["result"]["echo"], "mine");
+    stack.finish().await;
+}
+
+async fn nothing_is_left(stack: &Stack) {
+    eventually("nothing is left", || async {
+        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
+        (stack.count(left).await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_one_resource_key_keep_their_order_over_workers_that_are_killed_and_stopped() {
+    for how in [Signal::SIGKILL, Signal::SIGTERM] {
+        let options = StackOptions {
+            workers: 0,
+            lease: Duration::from_secs(3),
+            ..StackOptions::default()
+        };
+        let mut stack = Stack::start_with(options).await;
+        let caller = stack.create_tenant("ordered").await;
+        let (victim, _file) = spawn(&stack, &["worker"]).await;
+        let mut ids = Vec::new();
+        for number in 0..6 {
+            // The first is under way for longer than a worker waits for it when it stops.
+            let sleep_ms = if number == 0 { 4000 } else { 20 };
+            let body = json!({
+                "kind": "probe", "payload": { "sleep_ms": sleep_ms }, "resource_key": "cluster-1",
+            });
+            let enqueued = caller.post("/api/v1/jobs", &body).await.expect(202);
+            ids.push(enqueued.text_of("id"));
+            if number == 0 {
+                stack.reaches(&caller, &ids[0], "running").await;
+            }
+        }
+        signal(&victim, how);
+        let survivor = tokio_util::sync::CancellationToken::new();
+        stack.start_worker(survivor.clone()).await;
+        let mut ends = Vec::new();
+        for id in &ids {
+            let job = stack.ended(&caller, id).await;
+            assert_eq!(job["status"], "succeeded");
+            ends.push(job["finished_at"].as_str().unwrap().to_owned());
+        }
+        assert!(ends.is_sorted(), "after {how}: {ends:?}");
+        survivor.cancel();
+        stack.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_loses_its_worker_three_times_in_a_row_fails_and_is_not_run_again() {
+    let options = StackOptions {
+        workers: 0,
+        lease: Duration::from_secs(2),
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("deadly").await;
+    let order = json!({ "kind": "probe", "payload": { "sleep_ms": 600_000 }, "max_attempts": 100 });
+    let id = caller
+        .post("/api/v1/jobs", &order)
+        .await
+        .expect(202)
+        .text_of("id");
+    for attempt in 1..=3 {
+        let (mut victim, _file) = spawn(&stack, &["worker", "--kinds", "probe"]).await;
+        eventually(&format!("attempt {attempt} runs"), || async {
+            let job = caller
+                .get(&format!("/api/v1/jobs/{id}"))
+                .await
+                .expect(200)
+                .json;
+            (job["status"] == "running" && job["attempt"] == attempt).then_some(())
+        })
+        .await;
+        victim.kill().await.unwrap();
+    }
+    let job = stack.ended(&caller, &id).await;
+    assert_eq!(
+        (&job["status"], &job["error"]["code"], &job["attempt"]),
+        (&json!("failed"), &json!("worker_crashed"), &json!(3))
+    );
+    let attempts = caller
+        .get(&format!("/api/v1/jobs/{id}/attempts"))
+        .await
+        .expect(200)
+        .json;
+    let outcomes: Vec<&str> = attempts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["crashed", "crashed", "crashed"]);
+    let survivor = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(survivor.clone()).await;
+    let after = stack.probe(&caller, json!({})).await;
+    assert_eq!(stack.ended(&caller, &after).await["status"], "succeeded");
+    nothing_is_left(&stack).await;
+    survivor.cancel();
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_while_it_cancels_leaves_a_cancelled_job() {
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+    let options = StackOptions {
+        workers: 0,
+        lease: Duration::from_secs(2),
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("dying").await;
+    let (mut victim, _file) = spawn(&stack, &["worker"]).await;
+    let id = stack.probe(&caller, json!({ "sleep_ms": 600_000 })).await;
+    stack.reaches(&caller, &id, "running").await;
+    // Frozen, so that it cannot end the job before it dies.
+    let pid = Pid::from_raw(i32::try_from(victim.id().unwrap()).unwrap());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    caller
+        .post(&format!("/api/v1/jobs/{id}/cancel"), &json!({}))
+        .await
+        .expect(202);
+    victim.kill().await.unwrap();
+    let survivor = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(survivor.clone()).await;
+    let job = stack.ended(&caller, &id).await;
+    assert_eq!(
+        (&job["status"], &job["attempt"]),
+        (&json!("cancelled"), &json!(1))
+    );
+    nothing_is_left(&stack).await;
+    survivor.cancel();
     stack.finish().await;
 }

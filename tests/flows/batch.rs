@@ -1,6 +1,7 @@
 //! Jobs in batches, jobs that expire, jobs that take another's place.
 
 use serde_json::{Value, json};
+use unity_shared::tenancy::Role;
 
 use crate::harness::{Stack, StackOptions};
 
@@ -66,7 +67,7 @@ async fn one_bad_job_refuses_the_whole_batch_and_is_named() {
         .iter()
         .map(|e| &e["pointer"])
         .collect();
-    assert_eq!(places, ["/jobs/3/priority"]);
+    assert_eq!(places, ["/jobs/3/priority", "/jobs/3/payload/sleep_ms"]);
     jobs[3] = json!({ "kind": "dance", "payload": {} });
     let refused = caller
         .post("/api/v1/jobs:batch", &json!({ "jobs": jobs }))
@@ -139,5 +140,96 @@ async fn a_newer_job_of_its_kind_takes_the_place_of_one_that_waits() {
         "superseded"
     );
     stack.reaches(&caller, &second, "queued").await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_caller_may_not_start_or_that_is_drained_is_named() {
+    let stack = no_workers().await;
+    let caller = stack.create_tenant("named").await;
+    let member = stack.caller_with_role("named", Role::TenantMember).await;
+    let probe = json!({ "kind": "probe", "payload": {} });
+    let provision = json!({ "kind": "provision_namespace", "payload": {} });
+    let bad = json!({ "kind": "probe", "payload": {}, "priority": 10 });
+    let before = stack.count("SELECT count(*) FROM jobs").await;
+    let named = |answer: crate::harness::Answer, status, code: &str| {
+        let refused = answer.problem(status, code).json;
+        let errors = refused["errors"].as_array().unwrap().clone();
+        assert_eq!(errors.len(), 1, "{refused}");
+        errors[0]["pointer"].as_str().unwrap().to_owned()
+    };
+    // What may not be started goes before what is wrong.
+    let jobs = json!({ "jobs": [probe, bad, provision] });
+    let answer = member.post("/api/v1/jobs:batch", &jobs).await;
+    assert_eq!(named(answer, 403, "role.insufficient"), "/jobs/2");
+    let drain = json!({
+        "scope": { "kind": "provision_namespace" }, "action": "drain", "reason": "the lake",
+        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
+    });
+    stack
+        .admin
+        .post("/api/v1/switches", &drain)
+        .await
+        .expect(201);
+    for (jobs, place) in [
+        (vec![&probe, &provision], "/jobs/1"),
+        (vec![&provision], "/jobs/0"),
+    ] {
+        let answer = caller
+            .post("/api/v1/jobs:batch", &json!({ "jobs": jobs }))
+            .await;
+        assert!(answer.text.contains("the lake"), "{}", answer.text);
+        assert_eq!(named(answer, 409, "switch.draining"), place);
+    }
+    assert_eq!(stack.count("SELECT count(*) FROM jobs").await, before);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_jobs_are_one_batch_and_all_of_them_run() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("thousand").await;
+    let jobs: Vec<Value> = (0..1000)
+        .map(|n| json!({ "kind": "probe", "payload": { "echo": n }, "labels": { "n": n.to_string() } }))
+        .collect();
+    let taken = caller
+        .post("/api/v1/jobs:batch", &json!({ "jobs": jobs }))
+        .await
+        .expect(202)
+        .json;
+    let ids: std::collections::BTreeSet<&str> = taken["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 1000);
+    crate::harness::eventually("all of them succeed", || async {
+        let done = "SELECT count(DISTINCT result->>'echo') FROM jobs WHERE status = 'succeeded' AND kind = 'probe'";
+        (stack.count(done).await == 1000).then_some(())
+    })
+    .await;
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_has_at_most_eight_mebibytes() {
+    let stack = no_workers().await;
+    let caller = stack.create_tenant("large").await;
+    let batch = |payload_bytes: usize, jobs: usize| {
+        let job = json!({ "kind": "probe", "payload": { "echo": "x".repeat(payload_bytes) } });
+        json!({ "jobs": vec![job; jobs] })
+    };
+    // A full batch of eight kilobytes each, and as many of the largest payloads as there is room for.
+    for (payload_bytes, jobs) in [(8_000, 1000), (65_000, 128)] {
+        let answer = caller
+            .post("/api/v1/jobs:batch", &batch(payload_bytes, jobs))
+            .await;
+        answer.expect(202);
+    }
+    caller
+        .post("/api/v1/jobs:batch", &batch(65_000, 130))
+        .await
+        .problem(413, "body.too_large");
     stack.stop().await;
 }

@@ -98,6 +98,71 @@ async fn jobs_are_enqueued_followed_and_tried_again() {
     stack.finish().await;
 }
 
+/// The steps of the tenant `made`, which is in use again afterwards.
+async fn lead_a_life(admin: &Caller) {
+    let args = [
+        "tenants", "patch", "made", "--name", "Made it", "--quota", "users=3",
+    ];
+    let patched = json_of(admin, &args).await;
+    assert_eq!(patched["name"], "Made it");
+    assert_eq!(patched["resource_quota"]["users"], 3);
+    let args = ["tenants", "patch", "made", "--quota", "users=default"];
+    assert_eq!(json_of(admin, &args).await["resource_quota"]["users"], 50);
+    let args = [
+        "tenants",
+        "patch",
+        "made",
+        "--plan",
+        "free",
+        "--if-match",
+        "\"v1\"",
+    ];
+    assert!(
+        refuses(admin, &args, 1)
+            .await
+            .contains("precondition.failed")
+    );
+    let usage = says(admin, &["tenants", "usage", "made"]).await;
+    assert!(
+        usage.starts_with("QUOTA") && usage.contains("users"),
+        "{usage}"
+    );
+    let args = ["tenants", "suspend", "made", "--reason", "tea"];
+    assert!(says(admin, &args).await.contains("suspended"));
+    let listed = says(
+        admin,
+        &[
+            "tenants",
+            "list",
+            "--status",
+            "suspended",
+            "--search",
+            "MADE",
+        ],
+    )
+    .await;
+    assert!(listed.contains("Made it"), "{listed}");
+    assert_eq!(
+        json_of(admin, &["tenants", "get", "made"]).await["status_reason"],
+        "tea"
+    );
+    assert_eq!(
+        json_of(admin, &["tenants", "resume", "made"]).await["status"],
+        "active"
+    );
+    assert!(
+        says(admin, &["tenants", "delete", "made"])
+            .await
+            .contains("purge after")
+    );
+    let error = refuses(admin, &["tenants", "purge", "made"], 1).await;
+    assert!(error.contains("tenant.grace_period"), "{error}");
+    assert_eq!(
+        json_of(admin, &["tenants", "restore", "made"]).await["status"],
+        "active"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_see_and_set_what_runs() {
     let stack = Stack::start().await;
@@ -110,6 +175,7 @@ async fn operators_see_and_set_what_runs() {
             .await
             .contains("tenant-made")
     );
+    lead_a_life(admin).await;
     let args = [
         "tenants",
         "limits",
@@ -155,6 +221,113 @@ async fn operators_see_and_set_what_runs() {
     );
     assert!(says(admin, &["queues", "list"]).await.starts_with("QUEUE"));
     stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
+async fn keys_are_made_listed_revoked_and_rotated() {
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        ..StackOptions::default()
+    };
+    let stack = Stack::start_with(options).await;
+    let admin = stack.create_tenant("keys").await;
+    let args = [
+        "keys",
+        "create",
+        "--name",
+        "ci",
+        "--role",
+        "viewer",
+        "--scope",
+        "jobs:read",
+    ];
+    let key = says(&admin, &args).await;
+    let caller = admin.with_key(key.trim());
+    caller.get("/api/v1/jobs").await.expect(200);
+    caller
+        .get("/api/v1/events")
+        .await
+        .problem(403, "scope.insufficient");
+    let listed = says(&admin, &["keys", "list"]).await;
+    assert!(
+        listed.starts_with("ID") && listed.contains("jobs:read"),
+        "{listed}"
+    );
+    assert!(!listed.contains(key.trim()), "{listed}");
+    let keys = json_of(&admin, &["keys", "list"]).await;
+    let id = keys["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        says(&admin, &["keys", "revoke", &id]).await,
+        format!("{id} is revoked\n")
+    );
+    eventually("the key is refused", || async {
+        (caller.get("/api/v1/jobs").await.status == 401).then_some(())
+    })
+    .await;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(stack.settings_toml().await.as_bytes())
+        .unwrap();
+    let config = file.path().to_str().unwrap().to_owned();
+    let args = [
+        "keys",
+        "create",
+        "--role",
+        "system-admin",
+        "--config",
+        &config,
+    ];
+    let system = admin.with_key(says(&admin, &args).await.trim());
+    system.get("/api/v1/tenants").await.expect(200);
+    let args = [
+        "users",
+        "create-admin",
+        "--email",
+        "root@example.com",
+        "--config",
+        &config,
+    ];
+    let password = says(&admin, &args).await;
+    let login = stack
+        .try_log_in("root@example.com", password.trim(), None)
+        .await;
+    login.expect(200);
+    assert!(says(&admin, &args).await.contains("keeps their password"));
+    for (action, status) in [("disable", 401), ("enable", 200)] {
+        let args = [
+            "users",
+            action,
+            "--email",
+            "root@example.com",
+            "--config",
+            &config,
+        ];
+        says(&admin, &args).await;
+        let login = stack
+            .try_log_in("root@example.com", password.trim(), None)
+            .await;
+        login.expect(status);
+    }
+    let args = [
+        "users",
+        "disable",
+        "--email",
+        "nobody@example.com",
+        "--config",
+        &config,
+    ];
+    refuses(&admin, &args, 1).await;
+    let said = says(&admin, &["keys", "rotate", "--config", &config]).await;
+    assert!(said.contains(" signs from "), "{said}");
+    let error = refuses(&admin, &["keys", "rotate", "--config", &config], 1).await;
+    assert!(error.contains("published already"), "{error}");
+    says(
+        &admin,
+        &["keys", "rotate", "--at-once", "--config", &config],
+    )
+    .await;
+    stack.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +398,7 @@ async fn verify_tells_whether_redis_and_the_rows_agree() {
     let config = file.path().to_str().unwrap().to_owned();
     let args = ["queues", "verify", "--config", &config];
     let agreed = says(&stack.admin, &args).await;
-    assert_eq!(agreed.matches(" 0\n").count(), 4, "{agreed}");
+    assert_eq!(agreed.matches(" 0\n").count(), 6, "{agreed}");
     // A row that ended behind the gate's back, and one that the gate never heard of.
     sqlx::raw_sql(
         "UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE kind = 'probe';

@@ -2,27 +2,35 @@
 
 use std::time::Duration;
 
+use redis::AsyncCommands;
 use serde_json::{Value, json};
-use unity_shared::tenancy::{JobLimits, Plan};
+use unity_shared::{
+    ids::WorkerId,
+    queue::{Beat, Member},
+    tenancy::{JobLimits, LimitsAt, Plan},
+};
 
 use crate::harness::{Caller, Stack, StackOptions, eventually};
 
 pub async fn set_limit(stack: &Stack, tenant: &str, max_concurrent: u32) {
-    sqlx::query("UPDATE tenants SET max_concurrent = $2 WHERE id = $1")
-        .bind(tenant)
-        .bind(i32::try_from(max_concurrent).unwrap())
-        .execute(&mut stack.owner().await)
-        .await
-        .unwrap();
+    let version = sqlx::query_scalar(
+        "UPDATE tenants SET max_concurrent = $2, version = version + 1 WHERE id = $1 RETURNING version",
+    )
+    .bind(tenant)
+    .bind(i32::try_from(max_concurrent).unwrap())
+    .fetch_one(&mut stack.owner().await)
+    .await
+    .unwrap();
     let limits = JobLimits {
         max_concurrent,
         ..Plan::Pro.default_job_limits()
     };
-    stack
-        .gate
-        .set_limits(&[(tenant.parse().unwrap(), limits)])
-        .await
-        .unwrap();
+    let at = LimitsAt {
+        tenant_id: tenant.parse().unwrap(),
+        version,
+        limits,
+    };
+    stack.gate.set_limits(&[at]).await.unwrap();
 }
 
 /// Most attempts of the tenant's probes that overlapped, from the record.
@@ -254,11 +262,71 @@ async fn slots_are_free_again_when_the_jobs_have_ended() {
     eventually("no slot is held", || async {
         let held = stack
             .gate
-            .expiring("default", Duration::from_hours(1))
+            .expiring("default", Duration::from_hours(1), 0)
             .await
             .unwrap();
         held.is_empty().then_some(())
     })
     .await;
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_jobs_travel_together_and_each_is_run_once() {
+    let options = StackOptions {
+        workers: 0,
+        concurrency: 64,
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("brief").await;
+    set_limit(&stack, "brief", 100).await;
+    let worker = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(worker.clone()).await;
+    // By these the gate learns that such jobs are short.
+    for _ in 0..20 {
+        let id = stack.probe(&caller, json!({})).await;
+        assert_eq!(stack.ended(&caller, &id).await["status"], "succeeded");
+    }
+    worker.cancel();
+    eventually("the worker has left", || async {
+        let left = "SELECT count(*) FROM workers WHERE stopped_at IS NULL";
+        (stack.count(left).await == 0).then_some(())
+    })
+    .await;
+    let member = Member {
+        worker: WorkerId::new(),
+        queue: "default",
+        kinds: &["probe"],
+    };
+    let beat = Beat {
+        member,
+        capacity: 64,
+        claims: &[],
+    };
+    stack.gate.beat(&beat).await.unwrap();
+    let orders: Vec<Value> = (0..200)
+        .map(|number| json!({ "kind": "probe", "payload": { "echo": number } }))
+        .collect();
+    let orders = json!({ "jobs": orders });
+    let batch = caller.post("/api/v1/jobs:batch", &orders).await.expect(202);
+    let keys = stack.gate.ready_queue("default");
+    let entries: Vec<String> = stack.gate.connection().hvals(keys.data()).await.unwrap();
+    assert!(
+        entries.iter().any(|entry| entry.contains(',')),
+        "every job has an entry of its own: {entries:?}"
+    );
+    stack.gate.leave(member.worker, "default").await.unwrap();
+
+    let worker = tokio_util::sync::CancellationToken::new();
+    stack.start_worker(worker.clone()).await;
+    for (number, item) in batch.json["items"].as_array().unwrap().iter().enumerate() {
+        let job = stack.ended(&caller, item["id"].as_str().unwrap()).await;
+        assert_eq!(
+            (&job["status"], &job["attempt"], &job["result"]["echo"]),
+            (&json!("succeeded"), &json!(1), &json!(number))
+        );
+    }
+    worker.cancel();
     stack.finish().await;
 }

@@ -168,3 +168,39 @@ async fn no_more_jobs_wait_than_may() {
     caller.post("/api/v1/jobs", &order).await.expect(202);
     stack.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_go_as_high_as_the_plan_and_a_kinds_may_be_above_the_tenants() {
+    let options = StackOptions {
+        workers: 0,
+        ..StackOptions::default()
+    };
+    let stack = Stack::start_with(options).await;
+    for (plan, most, weight, waiting) in [
+        ("free", 500, 100, 1_000_000),
+        ("pro", 2_000, 500, 10_000_000),
+        ("enterprise", 10_000, 1_000, 100_000_000),
+    ] {
+        let tenant = format!("on-{plan}");
+        let body = json!({ "id": tenant, "name": plan, "plan": plan });
+        stack.admin.post("/api/v1/tenants", &body).await.expect(201);
+        let highest = json!({
+            "max_concurrent": most, "weight": weight, "max_waiting": waiting,
+            "per_kind": { "probe": most },
+        });
+        set(&stack, &tenant, highest).await;
+        let above = json!({ "max_concurrent": 1, "per_kind": { "probe": most } });
+        set(&stack, &tenant, above).await;
+        let path = format!("/api/v1/tenants/{tenant}/job-limits");
+        let before = stack.admin.get(&path).await.expect(200).json;
+        if most < 10_000 {
+            let order = json!({ "max_concurrent": most + 1 });
+            let refused = stack.admin.put(&path, &order).await;
+            let refused = refused.problem(422, "validation.failed").json;
+            assert_eq!(refused["errors"][0]["pointer"], "/max_concurrent");
+            assert_eq!(refused["errors"][0]["code"], "plan");
+        }
+        assert_eq!(stack.admin.get(&path).await.expect(200).json, before);
+    }
+    stack.stop().await;
+}

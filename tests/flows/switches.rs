@@ -180,3 +180,28 @@ async fn a_switch_is_put_on_once_however_often_the_request_comes() {
     assert_eq!(stack.count("SELECT count(*) FROM switches").await, 1);
     stack.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_goes_off_by_itself_at_its_end() {
+    let stack = Stack::start().await;
+    let caller = stack.create_tenant("over").await;
+    put_on(
+        &stack,
+        json!({ "tenant": "over" }),
+        "drain",
+        TimeDelta::seconds(2),
+    )
+    .await;
+    let order = json!({ "kind": "probe", "payload": {} });
+    caller
+        .post("/api/v1/jobs", &order)
+        .await
+        .problem(409, "switch.draining");
+    let id = eventually("jobs are taken in again", || async {
+        let answer = caller.post("/api/v1/jobs", &order).await;
+        (answer.status == 202).then(|| answer.text_of("id"))
+    })
+    .await;
+    assert_eq!(stack.ended(&caller, &id).await["status"], "succeeded");
+    stack.finish().await;
+}

@@ -71,6 +71,7 @@ async fn a_job_at_its_tenants_limit_names_the_limit_and_who_holds_the_slots() {
         (&reason["kind"], &reason["limit"]),
         (&json!("probe"), &json!(1))
     );
+    assert_eq!(reason["holders"], json!([holder]));
     caller
         .post(&format!("/api/v1/jobs/{holder}/cancel"), &json!({}))
         .await

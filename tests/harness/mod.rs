@@ -2,6 +2,10 @@
 
 mod client;
 mod cluster;
+mod identity_provider;
+mod mailbox;
+mod options;
+mod people;
 mod proxy;
 mod servers;
 mod stack;
@@ -9,7 +13,11 @@ mod stream;
 
 pub use client::{Answer, Caller};
 pub use cluster::Cluster;
+pub use identity_provider::{CLIENT_ID, CLIENT_SECRET, IdentityProvider, Lies};
+pub use mailbox::Mailbox;
+pub use options::{SECRET_KEY, StackOptions};
+pub use people::{LoggedIn, claims_of, decode, encode};
 pub use proxy::Proxy;
 pub use servers::servers;
-pub use stack::{PREFIX, Stack, StackOptions, eventually, tenant_body};
+pub use stack::{Stack, eventually, tenant_body};
 pub use stream::{EventStream, Message};

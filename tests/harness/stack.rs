@@ -6,56 +6,24 @@ use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use unity_api::{AddressLimit, ApiOptions, ApiState, router, serve};
+use unity_api::{ApiState, router, serve};
 use unity_scheduler::{Context, Cursors, Scheduler, run_all_once};
 use unity_shared::{
     clock::Clock,
-    config::{Network, Secret},
-    db::{Database, DatabaseUrls, PoolSettings},
-    ids::WorkerId,
-    queue::{Gate, GateSettings, ShardId},
+    config::Secret,
+    db::{Database, PoolSettings},
+    ids::{JobId, WorkerId},
+    people::MailTokens,
+    queue::Gate,
     tenancy::{ApiKey, QUOTA_MAX, Role, insert_api_key},
 };
-use unity_worker::{Assignment, Worker, WorkerOptions, WorkerServices};
+use unity_worker::{Assignment, MailSettings, Mailer, Worker, WorkerOptions, WorkerServices};
 
-use super::{Caller, Cluster, servers};
-
-/// How a test wants its stack.
-#[derive(Clone)]
-pub struct StackOptions {
-    pub workers: u32,
-    pub concurrency: u32,
-    pub scheduler: bool,
-    pub lease: Duration,
-    pub clock: Clock,
-    /// Other URLs than the servers' own, for tests that take them away.
-    pub database_at: Option<std::net::SocketAddr>,
-    pub redis_at: Option<std::net::SocketAddr>,
-    pub trusted_proxies: Vec<Network>,
-    /// Tests refuse a great many requests, all of them from here.
-    pub address_limit: AddressLimit,
-    pub rate_limits: bool,
-}
-
-impl Default for StackOptions {
-    fn default() -> Self {
-        Self {
-            workers: 1,
-            concurrency: 8,
-            scheduler: true,
-            lease: Duration::from_secs(6),
-            clock: Clock::system(),
-            database_at: None,
-            redis_at: None,
-            trusted_proxies: Vec::new(),
-            address_limit: AddressLimit {
-                per_second: 100_000,
-                burst: 100_000,
-            },
-            rate_limits: true,
-        }
-    }
-}
+use super::{
+    Caller, Cluster,
+    options::{PREFIX, SECRET_KEY, StackOptions, api_options, connect_gate, urls},
+    servers,
+};
 
 /// A running stack. End a test with [`Stack::finish`], which also looks for jobs left behind.
 pub struct Stack {
@@ -68,14 +36,12 @@ pub struct Stack {
     pub cluster: Cluster,
     pub options: StackOptions,
     cursors: Cursors,
+    mails: tempfile::TempDir,
     api: CancellationToken,
     parts: CancellationToken,
     running: JoinSet<()>,
     finished: bool,
 }
-
-pub const SECRET_KEY: &str = "a-secret-key-for-tests-of-32-characters-or-more";
-pub const PREFIX: &str = "test";
 
 impl Stack {
     pub async fn start() -> Self {
@@ -99,16 +65,10 @@ impl Stack {
         let gate = connect_gate(&name, &options).await;
         let mut running = JoinSet::new();
         let (api, parts) = (CancellationToken::new(), CancellationToken::new());
-        let api_options = ApiOptions {
-            probe_jobs: true,
-            secret_key: Secret::new(SECRET_KEY),
-            rate_limits: options.rate_limits,
-            address_limit: options.address_limit,
-            trusted_proxies: options.trusted_proxies.clone(),
-        };
-        let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api_url = format!("http://{}", listener.local_addr().unwrap());
+        let api_options = api_options(&options, &api_url);
+        let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);
         let token = api.clone();
         running.spawn(async move {
             serve(listener, router(state), token, Duration::from_secs(1))
@@ -126,6 +86,7 @@ impl Stack {
             cluster: Cluster::start().await,
             options,
             cursors: Cursors::default(),
+            mails: tempfile::tempdir().unwrap(),
             api,
             parts,
             running,
@@ -133,6 +94,29 @@ impl Stack {
         };
         stack.start_parts().await;
         stack
+    }
+
+    /// Starts another API beside the first, with connections of its own, and answers where it is.
+    pub async fn another_api(&mut self) -> String {
+        let urls = urls(&self.name, &self.options).await;
+        let pools = PoolSettings {
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(20),
+        };
+        let database = Database::connect(&urls, pools).await.unwrap();
+        let gate = connect_gate(&self.name, &self.options).await;
+        let options = api_options(&self.options, &self.api_url);
+        let state = ApiState::new(database.clone(), gate, self.clock.clone(), &options);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let token = self.api.clone();
+        self.running.spawn(async move {
+            serve(listener, router(state), token, Duration::from_secs(1))
+                .await
+                .unwrap();
+            database.close().await;
+        });
+        format!("http://{address}")
     }
 
     async fn start_parts(&mut self) {
@@ -158,6 +142,13 @@ impl Stack {
         self.start_worker_of("default", &[], shutdown).await
     }
 
+    /// Those of the jobs that the gate does not know. Good for as many as one look shows.
+    pub async fn unknown_to_gate(&self, ids: &[JobId]) -> Vec<JobId> {
+        let (_, known) = self.gate.known(0).await.unwrap();
+        let is_known = |id: &JobId| known.iter().any(|(_, one)| one == id);
+        ids.iter().copied().filter(|id| !is_known(id)).collect()
+    }
+
     /// Starts a worker of this pool that takes these kinds; all of its queue's if none is named.
     pub async fn start_worker_of(
         &mut self,
@@ -170,6 +161,7 @@ impl Stack {
             database: self.database.clone(),
             gate: self.gate.clone(),
             cluster: self.cluster.client().await,
+            mailer: self.mailer(),
             clock: self.clock.clone(),
         };
         let options = WorkerOptions {
@@ -185,6 +177,23 @@ impl Stack {
         self.running
             .spawn(async move { worker.run(shutdown).await.unwrap() });
         id
+    }
+
+    /// Makes the tokens that are in this stack's mails.
+    pub fn mail_tokens() -> MailTokens {
+        MailTokens::new(&Secret::new(SECRET_KEY))
+    }
+
+    fn mailer(&self) -> Mailer {
+        let smtp_url = self.options.smtp_url.as_ref().map(Secret::new);
+        let settings = MailSettings {
+            folder: smtp_url.is_none().then(|| self.mails.path().to_owned()),
+            smtp_url,
+            from: "Unity <unity@unity.test>".to_owned(),
+            public_url: Some("https://unity.test/".to_owned()),
+            secret_key: Secret::new(SECRET_KEY),
+        };
+        Mailer::new(&settings).unwrap()
     }
 
     pub fn context(&self) -> Context {
@@ -411,39 +420,6 @@ pub fn tenant_body(id: &str) -> Value {
         "id": id, "name": format!("Tenant {id}"), "plan": "pro",
         "resource_quota": { "api_calls_per_hour": QUOTA_MAX },
     })
-}
-
-async fn urls(name: &str, options: &StackOptions) -> DatabaseUrls {
-    let servers = servers().await;
-    let through = |url: String| match options.database_at {
-        Some(addr) => PgConnectOptions::from_str(&url)
-            .unwrap()
-            .host(&addr.ip().to_string())
-            .port(addr.port())
-            .to_url_lossy()
-            .to_string(),
-        None => url,
-    };
-    DatabaseUrls {
-        app: through(servers.app_url(name)),
-        platform: through(servers.platform_url(name)),
-    }
-}
-
-async fn connect_gate(name: &str, options: &StackOptions) -> Gate {
-    let mut url = servers().await.redis_url();
-    if let Some(addr) = options.redis_at {
-        let (head, _) = url.rsplit_once('@').unwrap();
-        url = format!("{head}@{addr}/0");
-    }
-    let settings = GateSettings {
-        prefix: format!("{PREFIX}{name}"),
-        shard: ShardId::FIRST,
-        lease: options.lease,
-    };
-    Gate::connect(&url, settings, options.clock.clone())
-        .await
-        .unwrap()
 }
 
 async fn create_admin_key(database: &Database, clock: &Clock) -> String {

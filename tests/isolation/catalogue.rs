@@ -6,6 +6,7 @@
 
 mod grants;
 mod keys;
+mod purge;
 mod roles;
 mod row_security;
 
@@ -52,6 +53,7 @@ impl FreshDatabase {
         let logins = (self.app_login.as_str(), self.platform_login.as_str());
         faults.extend(roles::faults(&mut self.connection, logins).await);
         faults.extend(grants::faults(&mut self.connection).await);
+        faults.extend(purge::faults(&mut self.connection).await);
         faults
     }
 
@@ -265,6 +267,29 @@ const BREACHES_OF_ROLES: &[Breach] = &[
     ),
 ];
 
+const BREACHES_OF_THE_PURGE: &[Breach] = &[
+    (
+        "CREATE TABLE gadgets (tenant_id text NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))",
+        "gadgets: is neither purged with its tenant nor kept on purpose",
+    ),
+    (
+        "REVOKE DELETE ON events FROM unity_purger",
+        "events: unity_purger cannot delete its rows",
+    ),
+    (
+        "DROP POLICY purger_deletes ON switches",
+        "switches: no policy lets unity_purger delete rows of tenants that are being purged, and only them",
+    ),
+    (
+        "ALTER POLICY purger_deletes ON jobs USING (true)",
+        "jobs: no policy lets unity_purger delete rows of tenants that are being purged, and only them",
+    ),
+    (
+        "GRANT DELETE ON tenants TO unity_purger",
+        "tenants: unity_purger can delete rows that are kept",
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_of_breaking_isolation_is_found() {
     let mut database = FreshDatabase::create().await;
@@ -272,6 +297,7 @@ async fn each_way_of_breaking_isolation_is_found() {
         BREACHES_OF_ROW_SECURITY,
         BREACHES_OF_KEYS,
         BREACHES_OF_ROLES,
+        BREACHES_OF_THE_PURGE,
     ];
     for (breach, fault) in all.into_iter().flatten() {
         let (app, platform) = (database.app_login.clone(), database.platform_login.clone());

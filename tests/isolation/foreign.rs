@@ -2,6 +2,7 @@
 
 mod canary;
 mod claims;
+mod people;
 mod streams;
 
 use std::{collections::BTreeSet, time::Duration};

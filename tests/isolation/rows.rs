@@ -29,6 +29,22 @@ async fn stack_of_two() -> Stack {
             .await
             .expect(202);
         stack.ended(&caller, &job.text_of("id")).await;
+        let guest = json!({ "email": format!("{tenant}-canary@people.example"), "role": "viewer" });
+        let path = format!("/api/v1/tenants/{tenant}/members");
+        let invited = caller.post(&path, &guest).await.expect(201);
+        stack.ended(&caller, &invited.text_of("job_id")).await;
+        let signing_in = format!(
+            "INSERT INTO identity_providers (tenant_id, issuer, client_id, sealed_secret, created_at, updated_at)
+             VALUES ('{tenant}', '{tenant}-canary', '{tenant}-canary', '{tenant}-canary', now(), now());
+             INSERT INTO sign_ins VALUES ('{tenant}', '{tenant}-canary', '{tenant}-canary', now() + interval '1 hour');
+             INSERT INTO identities
+             SELECT tenant_id, '{tenant}-canary', '{tenant}-canary', user_id, now()
+             FROM memberships WHERE tenant_id = '{tenant}' LIMIT 1"
+        );
+        sqlx::raw_sql(AssertSqlSafe(signing_in))
+            .execute(&mut stack.owner().await)
+            .await
+            .unwrap();
         let switch = "INSERT INTO switches (id, tenant_id, action, reason, created_at, expires_at)
                       VALUES (gen_random_uuid(), $1, 'pause', $1 || '-canary', now(), now() + interval '1 second')";
         let reason =

@@ -25,7 +25,11 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner},
 };
 use sqlx::{Connection, PgConnection};
-use unity_shared::{clock::Clock, jobs::JobStatus};
+use unity_shared::{
+    clock::Clock,
+    ids::{JobId, TenantId},
+    jobs::JobStatus,
+};
 
 use self::{
     observe::Sight,
@@ -44,6 +48,9 @@ const SHRINKING_MS: u32 = 30_000;
 const STEPS: std::ops::Range<usize> = 1..100;
 /// Rounds of a second or more after which a healthy engine has nothing left to do.
 const ROUNDS: usize = 60;
+/// Rounds in which a tenant whose jobs are due may get nothing: slots of workers that are gone last for
+/// a lease and a little more.
+const PATIENCE: usize = 22;
 
 #[test]
 fn no_interleaving_loses_a_job_exceeds_a_limit_or_leaks_a_slot() {
@@ -127,7 +134,7 @@ async fn clear(stack: &Stack, owner: &mut PgConnection) {
     sqlx::raw_sql(
         "DELETE FROM events; DELETE FROM job_attempts; DELETE FROM jobs; DELETE FROM switches;
          UPDATE event_counters SET last_sequence = 0; UPDATE schedules SET enabled = false;
-         UPDATE tenants SET max_concurrent = NULL, per_kind = '{}'",
+         UPDATE tenants SET max_concurrent = NULL, weight = NULL, version = version + 1, per_kind = '{}'",
     )
     .execute(owner)
     .await
@@ -213,7 +220,9 @@ async fn heal(
         (0..TENANTS.len()).map(let_through).collect(),
     ];
     take(world, model, owner, &restart.concat()).await?;
+    let mut unserved = [0; TENANTS.len()];
     for _ in 0..ROUNDS {
+        let before = Sight::of(world, owner).await;
         take(
             world,
             model,
@@ -237,6 +246,19 @@ async fn heal(
         let sight = Sight::of(world, owner).await;
         if sight.rows.iter().all(|row| row.status.is_final()) && sight.traces().is_empty() {
             return Ok(());
+        }
+        for (index, rounds) in unserved.iter_mut().enumerate() {
+            *rounds = if is_served(index, &before, &sight) || model.is_paused(index, &sight) {
+                0
+            } else {
+                *rounds + 1
+            };
+            let name = TENANTS[index];
+            prop_assert!(
+                *rounds < PATIENCE,
+                "{name} is passed over: {:#?}",
+                sight.gate
+            );
         }
         take(world, model, owner, &[Step::Pass { millis: 1_000 }]).await?;
     }
@@ -262,11 +284,26 @@ async fn heal(
     Ok(())
 }
 
+/// Whether one of the tenant's jobs has begun or ended, or none is due.
+fn is_served(index: usize, before: &Sight, after: &Sight) -> bool {
+    let name: TenantId = TENANTS[index].parse().unwrap();
+    let of = |sight: &Sight| -> Vec<(JobId, JobStatus, i64)> {
+        let own = sight.rows.iter().filter(|row| row.tenant == name);
+        own.map(|row| (row.id, row.status, row.fence)).collect()
+    };
+    let is_due = after
+        .rows
+        .iter()
+        .any(|row| row.tenant == name && row.status == JobStatus::Queued);
+    !is_due || of(before) != of(after)
+}
+
 fn let_through(tenant: usize) -> Step {
     Step::Limit {
         tenant,
         most: 2,
         of_probes: None,
+        weight: 1,
         announced: true,
     }
 }

@@ -1,6 +1,6 @@
 //! What can be seen after a step: the rows, the events, and what the gate holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use redis::Script;
@@ -116,6 +116,22 @@ impl Sight {
             .collect()
     }
 
+    /// The jobs that stand in a line, with their scores: lower goes first.
+    pub fn lines(&self) -> HashMap<JobId, f64> {
+        let mut lines = HashMap::new();
+        for (name, entries) in &self.gate {
+            if name.starts_with("wait:") || name.starts_with("parked:") {
+                let (pairs, _) = entries.as_chunks::<2>();
+                let scores = pairs.iter().map(|[id, score]| {
+                    let (id, score): (JobId, f64) = (id.parse().unwrap(), score.parse().unwrap());
+                    (id, score)
+                });
+                lines.extend(scores);
+            }
+        }
+        lines
+    }
+
     /// Every job that the gate knows, and the keys in which it has a place.
     pub fn places(&self) -> BTreeMap<&str, Vec<&str>> {
         let known = self.gate.get("jobs").map_or(&[][..], Vec::as_slice);
@@ -146,6 +162,7 @@ impl Sight {
             "holders:",
             "wait:",
             "parked:",
+            "held:",
             "kinds:",
             "tenants:",
         ];

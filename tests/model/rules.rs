@@ -34,6 +34,8 @@ struct Limit {
 /// What the model remembers.
 pub struct Model {
     rows: BTreeMap<JobId, Row>,
+    /// Who stood in a line, and where.
+    lines: HashMap<JobId, f64>,
     slots: Vec<BTreeSet<JobId>>,
     open: bool,
     limits: HashMap<Limited, Limit>,
@@ -49,6 +51,7 @@ impl Model {
         let plan = OwnJobLimits::default().or(Plan::Pro).max_concurrent;
         let mut model = Self {
             rows: BTreeMap::new(),
+            lines: HashMap::new(),
             slots: vec![BTreeSet::new(); TENANTS.len()],
             open: true,
             limits: HashMap::new(),
@@ -84,11 +87,13 @@ impl Model {
             self.check_limits(index, &before, sight)?;
             self.check_pauses(index, &paused_before, sight)?;
             check_keys(index, sight)?;
+            self.check_order(index, sight)?;
         }
         if sight.open() {
             check_places(sight)?;
         }
         self.rows = sight.rows.iter().map(|row| (row.id, row.clone())).collect();
+        self.lines = sight.lines();
         self.open = sight.open();
         for index in 0..TENANTS.len() {
             self.slots[index] = sight.live_slots(&tenant(index));
@@ -235,6 +240,42 @@ impl Model {
             "{name} was admitted {admitted:?} by a closed gate"
         );
         Ok(())
+    }
+
+    /// Of the jobs of a kind and a resource key, none is admitted past one that stood before it in the
+    /// line and still does.
+    fn check_order(&self, index: usize, sight: &Sight) -> Checked {
+        let (name, lines) = (tenant(index), sight.lines());
+        let slots = sight.live_slots(&name);
+        let key_of = |row: &Row| row.resource_key.clone().map(|key| (row.kind.clone(), key));
+        for row in sight.rows.iter().filter(|row| slots.contains(&row.id)) {
+            let (Some(key), Some(own)) = (key_of(row), self.lines.get(&row.id)) else {
+                continue;
+            };
+            let overtaken = sight.rows.iter().find(|other| {
+                let stood = self.lines.get(&other.id).is_some_and(|place| place < own);
+                stood
+                    && lines.contains_key(&other.id)
+                    && other.tenant == name
+                    && other.fence == self.rows.get(&other.id).map_or(0, |row| row.fence)
+                    && key_of(other).as_ref() == Some(&key)
+            });
+            prop_assert!(
+                overtaken.is_none(),
+                "{} of {key:?} was admitted past {:?}",
+                row.id,
+                overtaken.map(|row| row.id)
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a switch that the rows have on concerns the tenant or a kind.
+    pub fn is_paused(&self, index: usize, sight: &Sight) -> bool {
+        let now = sight.now.timestamp_millis();
+        self.stated_pauses
+            .iter()
+            .any(|(scope, until)| *until > now && scope.tenant.is_none_or(|one| one == index))
     }
 
     /// Nothing is admitted that was paused all the while, as far as the gate knew.

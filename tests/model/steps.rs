@@ -124,8 +124,16 @@ pub enum Step {
         tenant: usize,
         most: i32,
         of_probes: Option<u32>,
+        weight: i32,
         announced: bool,
     },
+    /// An announcement of limits that were read before the latest arrives only now.
+    LateLimits {
+        tenant: usize,
+        most: u32,
+    },
+    /// The same of switches: none was on then.
+    LateSwitches,
     Pause {
         scope: Scope,
         seconds: i64,
@@ -139,6 +147,12 @@ pub enum Step {
     Wipe {
         refilled: bool,
     },
+    /// One key of the gate is lost, and the scheduler looks.
+    Lose {
+        key: Pick,
+    },
+    /// Another epoch is in the record than in the gate.
+    ForkEpoch,
     /// Nobody reached Redis for a lease: the epoch is gone, and everything else still there.
     Close,
 }
@@ -241,6 +255,8 @@ fn trouble() -> impl Strategy<Value = Step> {
         2 => (worker(), 1_u8..4).prop_map(|(worker, kinds)| Step::Replace { worker, kinds }),
         2 => Just(Step::ScanOrphans),
         3 => prop::bool::ANY.prop_map(|refilled| Step::Wipe { refilled }),
+        4 => any::<Pick>().prop_map(|key| Step::Lose { key }),
+        1 => Just(Step::ForkEpoch),
         1 => Just(Step::Close),
     ]
 }
@@ -251,9 +267,17 @@ fn decisions() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (any::<Pick>(), announced()).prop_map(|(job, gate_told)| Step::Cancel { job, gate_told }),
         3 => (any::<Pick>(), announced()).prop_map(|(job, offered)| Step::Revive { job, offered }),
-        4 => (tenant(), 0_i32..5, prop::option::of(0_u32..3), announced()).prop_map(
-            |(tenant, most, of_probes, announced)| Step::Limit { tenant, most, of_probes, announced }
+        4 => (tenant(), 0_i32..5, prop::option::of(0_u32..3), 1_i32..9, announced()).prop_map(
+            |(tenant, most, of_probes, weight, announced)| Step::Limit {
+                tenant,
+                most,
+                of_probes,
+                weight,
+                announced,
+            }
         ),
+        1 => (tenant(), 0_u32..9).prop_map(|(tenant, most)| Step::LateLimits { tenant, most }),
+        1 => Just(Step::LateSwitches),
         2 => (scope(), 1_i64..30, announced())
             .prop_map(|(scope, seconds, announced)| Step::Pause { scope, seconds, announced }),
         2 => (any::<Pick>(), announced())

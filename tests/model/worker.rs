@@ -12,7 +12,7 @@ use unity_shared::{
         Claim, ClaimedJob, Finish, JobFailure, LeaseKey, Verdict, claim_jobs, finish_jobs,
         renew_leases,
     },
-    queue::{Beat, Member, Settled},
+    queue::{Beat, Member, ReadyJob, Settled},
 };
 
 use super::{
@@ -38,7 +38,7 @@ pub struct Worker {
     pub last_beat: DateTime<Utc>,
     /// Whether its last sign of life did not reach Redis.
     pub cut_off: bool,
-    fetched: Vec<JobId>,
+    fetched: Vec<ReadyJob>,
     granted: Vec<Granted>,
     pub held: Vec<ClaimedJob>,
     unsettled: Vec<Settled>,
@@ -108,14 +108,21 @@ impl Worker {
             self.register(stack).await;
         }
         for _ in 0..most {
-            let Some(id): Option<String> = redis.lpop(keys.active(), None).await.unwrap() else {
+            let Some(name): Option<String> = redis.lpop(keys.active(), None).await.unwrap() else {
                 break;
             };
             let _: i64 = redis
-                .sadd(keys.inflight(&self.id.to_string()), &id)
+                .sadd(keys.inflight(&self.id.to_string()), &name)
                 .await
                 .unwrap();
-            self.fetched.push(id.parse().unwrap());
+            let entry: Option<String> = redis.hget(keys.data(), &name).await.unwrap();
+            let ids = entry.unwrap_or_default();
+            let ids = ids.split(',').map(str::trim).enumerate();
+            let ids = ids.filter_map(|(place, id)| {
+                let (id, first) = (id.parse().ok()?, place == 0);
+                Some(ReadyJob { id, first })
+            });
+            self.fetched.extend(ids);
         }
     }
 
@@ -143,8 +150,11 @@ impl Worker {
                 .jobs
                 .iter()
                 .filter(|(_, id)| !claimed.iter().any(|job| job.id == *id));
-            self.unsettled
-                .extend(missed.map(|(_, id)| Settled { id: *id, ran: None }));
+            self.unsettled.extend(missed.map(|(_, id)| Settled {
+                id: *id,
+                ran: None,
+                waits_again: false,
+            }));
             begun.extend(claimed);
         }
         self.held.extend(begun.iter().cloned());
@@ -187,6 +197,7 @@ impl Worker {
         self.unsettled.push(Settled {
             id: job.id,
             ran: Some(Duration::from_millis(80)),
+            waits_again: end == End::HandBack && counted.contains(&job.id),
         });
         Some(HandedIn {
             id: job.id,
@@ -232,6 +243,7 @@ impl Worker {
         self.unsettled.extend(given_up.map(|job| Settled {
             id: job.id,
             ran: Some(Duration::from_millis(80)),
+            waits_again: false,
         }));
     }
 

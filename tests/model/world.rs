@@ -10,11 +10,11 @@ use unity_scheduler::{Context, Cursors, run_all_once};
 use unity_shared::{
     ids::{JobId, SwitchId, TenantId, WorkerId},
     jobs::{
-        ClaimedJob, JobStatus, NewJob, Switch, SwitchAction, SwitchScope, cancel_jobs, end_switch,
-        enqueue_jobs, insert_switch, kinds::find_kind, revive_jobs,
+        ClaimedJob, JobStatus, NewJob, Switch, SwitchAction, SwitchScope, SwitchSet, cancel_jobs,
+        end_switch, enqueue_jobs, insert_switch, kinds::find_kind, revive_jobs,
     },
     queue::announce_switches,
-    tenancy::{OwnJobLimits, update_job_limits},
+    tenancy::{JobLimits, LimitsAt, OwnJobLimits, Plan, update_job_limits},
 };
 
 use super::{
@@ -95,6 +95,7 @@ impl<'a> World<'a> {
     }
 
     /// Takes a step. `rows` are the jobs as they are before it.
+    #[expect(clippy::too_many_lines, reason = "an arm for each step")]
     pub async fn apply(&mut self, step: &Step, rows: &[Row]) -> Effects {
         let stack = self.stack;
         let mut effects = Effects::default();
@@ -146,10 +147,32 @@ impl<'a> World<'a> {
                 tenant,
                 most,
                 of_probes,
+                weight,
                 announced,
             } => {
-                self.limit(*tenant, *most, *of_probes, *announced).await;
+                let own = limits(*most, *of_probes, *weight);
+                self.limit(*tenant, &own, *announced).await;
                 effects.announced_limits = *announced;
+            }
+            Step::LateLimits { tenant, most } => self.announce_late(*tenant, *most).await,
+            Step::LateSwitches => {
+                let none = SwitchSet {
+                    version: -1,
+                    switches: Vec::new(),
+                };
+                stack.gate.set_switches(&none).await.unwrap();
+            }
+            Step::Lose { key } => {
+                self.lose(*key).await;
+                self.tick_for(0, &mut effects).await;
+            }
+            Step::ForkEpoch => {
+                let mut owner = stack.owner().await;
+                sqlx::query("UPDATE gate_epochs SET epoch = epoch + 3")
+                    .execute(&mut owner)
+                    .await
+                    .unwrap();
+                self.tick_for(0, &mut effects).await;
             }
             Step::Pause {
                 scope,
@@ -283,7 +306,8 @@ impl<'a> World<'a> {
         assert_eq!(enqueued.written.len(), 1);
         if order.offered {
             let gate = &self.stack.gate;
-            gate.forget(&enqueued.superseded).await.unwrap();
+            let gone: Vec<JobId> = enqueued.superseded.iter().map(|(_, id)| *id).collect();
+            gate.forget(&gone).await.unwrap();
             if job.first_status(now) == JobStatus::Queued {
                 gate.offer(&[job.offer(&tenant)]).await.unwrap();
             }
@@ -352,28 +376,45 @@ impl<'a> World<'a> {
         }
     }
 
-    pub async fn limit(&self, who: usize, most: i32, of_probes: Option<u32>, announced: bool) {
-        let (tenant, now) = (tenant(who), self.stack.clock.now());
-        let own = OwnJobLimits {
-            max_concurrent: Some(most),
-            per_kind: of_probes
-                .map(|most| (KINDS[0].to_owned(), most))
-                .into_iter()
-                .collect(),
-            ..OwnJobLimits::default()
+    /// Removes one of the keys of the gate; those of apalis-redis stay.
+    async fn lose(&self, key: Pick) {
+        let prefix = self.prefix();
+        let mut redis = self.stack.gate.connection();
+        let mut keys: Vec<String> = redis.keys(format!("{prefix}*")).await.unwrap();
+        keys.retain(|key| !key.contains(":queue:"));
+        keys.sort();
+        if let Some(key) = keys.get(usize::from(key) % keys.len().max(1)) {
+            let _: i64 = redis.del(key).await.unwrap();
+        }
+    }
+
+    /// Limits that were read before the latest were written.
+    async fn announce_late(&self, who: usize, most: u32) {
+        let late = LimitsAt {
+            tenant_id: tenant(who),
+            version: 0,
+            limits: limits(0, None, 1).or(Plan::Pro),
         };
+        let late = LimitsAt {
+            limits: JobLimits {
+                max_concurrent: most,
+                ..late.limits
+            },
+            ..late
+        };
+        self.stack.gate.set_limits(&[late]).await.unwrap();
+    }
+
+    pub async fn limit(&self, who: usize, own: &OwnJobLimits, announced: bool) {
+        let (tenant, now) = (tenant(who), self.stack.clock.now());
         let mut tx = self.stack.database.operator().begin().await.unwrap();
-        let limits = update_job_limits(&mut tx, &tenant, &own, now)
+        let (limits, _) = update_job_limits(&mut tx, &tenant, own, now)
             .await
             .unwrap()
             .unwrap();
         tx.commit().await.unwrap();
         if announced {
-            self.stack
-                .gate
-                .set_limits(&[(tenant, limits)])
-                .await
-                .unwrap();
+            self.stack.gate.set_limits(&[limits]).await.unwrap();
         }
     }
 
@@ -428,6 +469,18 @@ impl<'a> World<'a> {
     pub fn prefix(&self) -> String {
         let queue = self.stack.gate.ready_queue("").name;
         queue.trim_end_matches("queue:").to_owned()
+    }
+}
+
+fn limits(most: i32, of_probes: Option<u32>, weight: i32) -> OwnJobLimits {
+    OwnJobLimits {
+        max_concurrent: Some(most),
+        weight: Some(weight),
+        per_kind: of_probes
+            .map(|most| (KINDS[0].to_owned(), most))
+            .into_iter()
+            .collect(),
+        ..OwnJobLimits::default()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The published contract: the document, and answers that are what it says.
 
+mod people;
 mod schema;
+mod shows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +10,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
-use super::operations::{document, operations};
+use self::{
+    people::show_people,
+    shows::{show_control_of_jobs, show_credentials, show_life_of_tenants, show_operations},
+};
+use super::{
+    operations::{document, operations},
+    roles::admits,
+};
 use crate::harness::{Answer, Caller, Stack, StackOptions};
 
 async fn still_stack() -> Stack {
@@ -42,7 +51,8 @@ async fn the_document_is_openapi_3_1_and_names_a_rule_for_each_operation() {
         let method = operation.method.as_str().to_lowercase();
         let described = &document["paths"][&operation.path][method];
         let schemes = described["security"].as_array().unwrap();
-        assert!(!schemes.is_empty(), "{}", operation.name);
+        let is_public = operation.access == "public";
+        assert_eq!(schemes.is_empty(), is_public, "{}", operation.name);
         for scheme in schemes
             .iter()
             .flat_map(|scheme| scheme.as_object().unwrap().keys())
@@ -50,7 +60,8 @@ async fn the_document_is_openapi_3_1_and_names_a_rule_for_each_operation() {
             let declared = &document["components"]["securitySchemes"][scheme];
             assert_eq!(declared["type"], "http", "{}", operation.name);
         }
-        for status in ["401", "403", "default"] {
+        let guarded = ["401", "403"].into_iter().filter(|_| !is_public);
+        for status in guarded.chain(["default"]) {
             let problem = &described["responses"][status]["content"];
             assert!(
                 problem["application/problem+json"].is_object(),
@@ -58,7 +69,10 @@ async fn the_document_is_openapi_3_1_and_names_a_rule_for_each_operation() {
                 operation.name
             );
         }
-        assert!(operation.path.starts_with("/api/v1/"), "{}", operation.path);
+        let is_in_place = operation.path.starts_with("/api/v1/");
+        // RFC 8615: what other programs look for has its place outside.
+        let is_well_known = operation.path.starts_with("/.well-known/") && is_public;
+        assert!(is_in_place || is_well_known, "{}", operation.path);
     }
     stack.stop().await;
 }
@@ -67,7 +81,8 @@ async fn the_document_is_openapi_3_1_and_names_a_rule_for_each_operation() {
 async fn every_operation_refuses_a_request_without_a_key_or_with_garbage() {
     let stack = still_stack().await;
     let nobody = stack.admin.without_key();
-    for operation in operations(&stack).await {
+    let all = operations(&stack).await;
+    for operation in all.iter().filter(|one| one.access != "public") {
         for caller in [
             nobody.clone(),
             nobody.with_key("garbage"),
@@ -101,33 +116,36 @@ async fn every_operation_refuses_a_request_without_a_key_or_with_garbage() {
 async fn every_operation_lets_in_the_roles_that_the_document_names() {
     let stack = still_stack().await;
     let tenant = stack.create_tenant("acme").await;
+    // What only operators may do is done to another tenant: the callers' own must stay in use.
+    stack.create_tenant("beside").await;
     let job = stack.probe(&tenant, json!({})).await;
-    let ranks = ["tenant-viewer", "tenant-member", "tenant-admin"];
     let mut callers: Vec<(&str, Caller)> = vec![("system-admin", stack.admin.clone())];
     for role in [Role::TenantViewer, Role::TenantMember, Role::TenantAdmin] {
         callers.push((role.as_str(), stack.caller_with_role("acme", role).await));
     }
     let mut lines = Vec::new();
     for operation in operations(&stack).await {
-        let rules: Vec<&str> = operation.access.split(" or ").collect();
+        let subject = if operation.access == "system-admin" {
+            "beside"
+        } else {
+            "acme"
+        };
         let mut line = format!("{} {}:", operation.method, operation.path);
         for (role, caller) in &callers {
-            let rank = |role: &str| ranks.iter().position(|known| *known == role);
-            let allowed = rules.iter().any(|rule| match (rank(rule), rank(role)) {
-                (Some(least), Some(own)) => own >= least,
-                _ => rule == role,
-            });
+            let allowed = admits(&operation.access, role, false);
             let headers = [("content-type", "application/json")];
             let body = (operation.method == Method::POST).then(|| b"{}".to_vec());
             let answer = caller
                 .send(
                     operation.method.clone(),
-                    &operation.at(&job, "acme"),
+                    &operation.at(&job, subject),
                     &headers,
                     body,
                 )
                 .await;
             let let_in = answer.status != 403 && answer.status != 401;
+            // Where everybody may come, a 401 is about what they brought.
+            let let_in = let_in || operation.access == "public";
             assert_eq!(
                 let_in, allowed,
                 "{role} at {}: {}",
@@ -419,6 +437,9 @@ async fn every_operations_answer_is_what_its_schema_says() {
     conforms("list_job_kinds", &caller.get("/api/v1/job-kinds").await);
     show_control_of_jobs(&stack, &caller, &mut conforms).await;
     show_operations(&stack, &mut conforms).await;
+    show_people(&stack, &caller, &mut conforms).await;
+    show_credentials(&stack, &caller, &mut conforms).await;
+    show_life_of_tenants(&stack, &mut conforms).await;
     show_acting_and_audit(&stack, &mut conforms).await;
     let all: BTreeSet<String> = operations(&stack)
         .await
@@ -427,100 +448,4 @@ async fn every_operations_answer_is_what_its_schema_says() {
         .collect();
     assert_eq!(shown, all, "an operation without an answer to look at");
     stack.finish().await;
-}
-
-async fn show_control_of_jobs(
-    stack: &Stack,
-    caller: &Caller,
-    conforms: &mut impl FnMut(&str, &Answer),
-) {
-    let kept = json!({ "kind": "probe", "payload": {}, "delay_seconds": 3600 });
-    let batch = json!({ "jobs": [kept, kept] });
-    let batch = caller.post("/api/v1/jobs:batch", &batch).await.expect(202);
-    conforms("create_batch", &batch);
-    let id = batch.json["items"][0]["id"].as_str().unwrap().to_owned();
-    let path = format!("/api/v1/jobs/{id}");
-    conforms("why_job", &caller.get(&format!("{path}/why")).await);
-    let nothing = json!({});
-    for _ in 0..2 {
-        let cancelled = caller.post(&format!("{path}/cancel"), &nothing).await;
-        conforms("cancel_job", &cancelled);
-        conforms("why_job", &caller.get(&format!("{path}/why")).await);
-    }
-    let retried = caller.post(&format!("{path}/retry"), &nothing).await;
-    conforms("retry_job", &retried.expect(202));
-    stack.ended(caller, &id).await;
-    let refused = caller.post(&format!("{path}/retry"), &nothing).await;
-    conforms("retry_job", &refused.problem(409, "job.state"));
-    let filter = json!({ "filter": { "kind": "probe" } });
-    for (operation, path) in [
-        ("cancel_jobs", "/api/v1/jobs:cancel"),
-        ("retry_jobs", "/api/v1/jobs:retry"),
-        ("cancel_jobs", "/api/v1/jobs:cancel"),
-    ] {
-        conforms(operation, &caller.post(path, &filter).await.expect(202));
-    }
-}
-
-async fn show_acting_and_audit(stack: &Stack, conforms: &mut impl FnMut(&str, &Answer)) {
-    let admin = &stack.admin;
-    let grants = "/api/v1/tenants/schema/act-as";
-    let order = json!({ "reason": "shown", "minutes": 1, "role": "tenant-viewer" });
-    let begun = admin.post(grants, &order).await.expect(201);
-    conforms("begin_act_as", &begun);
-    conforms("begin_act_as", &admin.post(grants, &json!({})).await);
-    let acting = admin.with_key(&begun.text_of("token"));
-    conforms("list_jobs", &acting.get("/api/v1/jobs").await.expect(200));
-    conforms("list_act_as", &admin.get(grants).await.expect(200));
-    let path = format!("{grants}/{}", begun.text_of("id"));
-    for _ in 0..2 {
-        conforms("end_act_as", &admin.delete(&path).await);
-    }
-    for of in ["", "?tenant=schema"] {
-        let list = admin.get(&format!("/api/v1/audit-log{of}")).await;
-        conforms("list_audit_log", &list.expect(200));
-        let head = admin.get(&format!("/api/v1/audit-log/head{of}")).await;
-        conforms("get_audit_log_head", &head.expect(200));
-    }
-    conforms(
-        "list_audit_log",
-        &admin.get("/api/v1/audit-log?limit=0").await,
-    );
-}
-
-async fn show_operations(stack: &Stack, conforms: &mut impl FnMut(&str, &Answer)) {
-    let admin = &stack.admin;
-    let limits = "/api/v1/tenants/schema/job-limits";
-    conforms("get_job_limits", &admin.get(limits).await.expect(200));
-    let order = json!({ "max_concurrent": 3, "per_kind": { "probe": 2 } });
-    conforms(
-        "put_job_limits",
-        &admin.put(limits, &order).await.expect(200),
-    );
-    let order = json!({
-        "scope": { "kind": "probe" }, "action": "drain", "reason": "shown",
-        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
-    });
-    let switch = admin.post("/api/v1/switches", &order).await.expect(201);
-    conforms("create_switch", &switch);
-    conforms("list_switches", &admin.get("/api/v1/switches").await);
-    let path = switch.header("location").to_owned();
-    conforms("get_switch", &admin.get(&path).await.expect(200));
-    for _ in 0..2 {
-        let ended = admin.send(Method::DELETE, &path, &[], None).await;
-        conforms("end_switch", &ended);
-    }
-    conforms(
-        "list_queues",
-        &admin.get("/api/v1/queues").await.expect(200),
-    );
-    conforms(
-        "list_workers",
-        &admin.get("/api/v1/workers").await.expect(200),
-    );
-    let pools = admin.get("/api/v1/worker-pools").await.expect(200);
-    conforms("list_worker_pools", &pools);
-    let reset = json!({ "concurrency": null });
-    let pool = admin.patch("/api/v1/worker-pools/default", &reset).await;
-    conforms("change_worker_pool", &pool.expect(200));
 }

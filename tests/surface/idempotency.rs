@@ -202,7 +202,12 @@ async fn equal_tenants_at_the_same_time_are_made_once() {
         answers.iter().filter(|answer| is_replayed(answer)).count(),
         5
     );
-    assert_eq!(stack.count("SELECT count(*) FROM tenants").await, 1);
+    assert_eq!(
+        stack
+            .count("SELECT count(*) FROM tenants WHERE id <> 'platform'")
+            .await,
+        1
+    );
     assert_eq!(
         stack
             .count("SELECT count(*) FROM api_keys WHERE tenant_id = 'twin'")
@@ -236,5 +241,73 @@ async fn a_key_is_forgotten_after_a_day_and_not_before() {
     let after = post(&caller, JOBS, "k", &order("y")).await.expect(202);
     assert!(!is_replayed(&after));
     assert_ne!(after.json["id"], first.json["id"]);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_is_answered_although_by_now_the_order_would_be_refused() {
+    let start = DateTime::parse_from_rfc3339("2026-11-23T10:05:00Z")
+        .unwrap()
+        .to_utc();
+    let clock = Clock::manual(start);
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        clock: clock.clone(),
+        ..StackOptions::default()
+    };
+    let stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("late").await;
+    let mut ends = order("x");
+    ends["expires_at"] = json!(clock.now() + TimeDelta::seconds(30));
+    let batch = json!({ "jobs": [ends, ends] });
+    let (jobs, batches) = (JOBS, "/api/v1/jobs:batch");
+    let first = post(&caller, jobs, "job", &ends).await.expect(202);
+    let first_batch = post(&caller, batches, "batch", &batch).await.expect(202);
+    let cancelled = stack.probe(&caller, json!({})).await;
+    let cancel = format!("{JOBS}/{cancelled}/cancel");
+    caller.post(&cancel, &json!({})).await.expect(202);
+    let retry = format!("{JOBS}/{cancelled}/retry");
+    let first_retry = post(&caller, &retry, "retry", &json!({})).await.expect(202);
+    let same = async || {
+        for (path, key, body, first) in [
+            (jobs, "job", &ends, &first),
+            (batches, "batch", &batch, &first_batch),
+            (retry.as_str(), "retry", &json!({}), &first_retry),
+        ] {
+            let again = post(&caller, path, key, body).await.expect(202);
+            assert!(is_replayed(&again), "{path}");
+            assert_eq!(again.json, first.json, "{path}");
+        }
+    };
+    // The tenant's cap is full.
+    let limits = json!({ "max_concurrent": 1, "max_waiting": 0 });
+    let path = "/api/v1/tenants/late/job-limits";
+    stack.admin.put(path, &limits).await.expect(200);
+    post(&caller, jobs, "new", &ends)
+        .await
+        .problem(429, "quota_exceeded");
+    same().await;
+    // Nothing is taken in.
+    let drain = json!({
+        "scope": { "tenant": "late" }, "action": "drain", "reason": "r",
+        "expires_at": clock.now() + TimeDelta::hours(1),
+    });
+    stack
+        .admin
+        .post("/api/v1/switches", &drain)
+        .await
+        .expect(201);
+    same().await;
+    // The time until which it made sense is over.
+    clock.advance(TimeDelta::seconds(31));
+    let refused = post(&caller, jobs, "new", &ends).await;
+    refused.problem(422, "validation.failed");
+    same().await;
+    // Another order under the same key is told so, whatever else is wrong with it.
+    let mut other = ends.clone();
+    other["priority"] = json!(10);
+    let refused = post(&caller, jobs, "job", &other).await;
+    refused.problem(422, "idempotency.mismatch");
     stack.stop().await;
 }

@@ -6,3 +6,5 @@ pub mod operations;
 mod ops;
 mod rate_limits;
 mod refusals;
+mod roles;
+mod tokens;

@@ -13,21 +13,22 @@ pub struct Operation {
     pub name: String,
     /// Who may use it, in the document's words.
     pub access: String,
+    /// What a confined key must be for; absent = no scope is asked for.
+    pub scope: Option<String>,
 }
 
 impl Operation {
-    /// The path with an id in it: the tenant's where the id is a tenant's, the job's elsewhere, and a
-    /// pool's name where it is a pool's.
+    /// The path with an id in it: the tenant's where the id is a tenant's, the job's elsewhere (no member
+    /// and no invitation has it), and a pool's name where it is a pool's.
     pub fn at(&self, job: &str, tenant: &str) -> String {
         let id = if self.path.contains("/tenants/{") {
             tenant
         } else {
             job
         };
-        self.path
-            .replace("{id}", id)
-            .replace("{pool}", "default")
-            .replace("{grant}", job)
+        let path = self.path.replace("{id}", id).replace("{pool}", "default");
+        let path = path.replace("{user}", job).replace("{invitation}", job);
+        path.replace("{tenant}", tenant).replace("{grant}", job)
     }
 }
 
@@ -52,6 +53,7 @@ pub async fn operations(stack: &Stack) -> Vec<Operation> {
                 path: path.clone(),
                 name: text("operationId"),
                 access: text("x-access"),
+                scope: operation["x-scope"].as_str().map(str::to_owned),
             });
         }
     }

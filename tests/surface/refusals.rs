@@ -6,6 +6,7 @@ mod bodies;
 mod control;
 mod credentials;
 mod operators;
+mod people;
 mod values;
 
 use reqwest::Method;
@@ -16,6 +17,7 @@ use unity_shared::tenancy::Role;
 use crate::harness::{Answer, Caller, Stack, StackOptions};
 
 const JOBS: &str = "/api/v1/jobs";
+const BATCH: &str = "/api/v1/jobs:batch";
 const TENANTS: &str = "/api/v1/tenants";
 
 /// Who asks.
@@ -132,7 +134,8 @@ impl Quiet {
                           (SELECT count(*) FROM api_keys), (SELECT count(*) FROM idempotency_keys),
                           (SELECT count(*) FROM events), (SELECT count(*) FROM event_counters),
                           (SELECT count(*) FROM switches), (SELECT count(*) FROM worker_pools),
-                          (SELECT sum(version)::bigint FROM tenants)]",
+                          (SELECT sum(version)::bigint FROM tenants),
+                          (SELECT count(*) FROM invitations), (SELECT sum(version)::bigint FROM memberships)]",
         )
         .fetch_one(&mut self.owner)
         .await
@@ -275,7 +278,7 @@ async fn an_accepted_request_is_seen_by_the_comparison_of_rows() {
         .map(|(now, then)| now - then)
         .collect();
     // Tenants, jobs (the probe and the provisioning), users, memberships, keys, kept answers, events,
-    // counters, switches, pools, versions of tenants.
-    assert_eq!(grown, [1, 2, 1, 1, 1, 2, 0, 1, 0, 0, 1]);
+    // counters, switches, pools, versions of tenants, invitations, versions of memberships.
+    assert_eq!(grown, [1, 2, 1, 1, 1, 2, 0, 1, 0, 0, 1, 0, 1]);
     quiet.stop().await;
 }

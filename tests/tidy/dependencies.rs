@@ -37,6 +37,7 @@ const OTHERS: &[(&str, &[&str], &[&str])] = &[
         &["api/src/", "simulator/src/"],
     ),
     ("backoff", &["shared"], &["shared/src/jobs/retry.rs"]),
+    ("jsonwebtoken", &["shared"], &["shared/src/sessions/"]),
     ("k8s-openapi", &["kubernetes"], &["kubernetes/src/"]),
     ("kube", &["kubernetes"], &["kubernetes/src/"]),
     ("lettre", &["worker"], &["worker/src/"]),
@@ -45,6 +46,7 @@ const OTHERS: &[(&str, &[&str], &[&str])] = &[
         &["shared", "worker"],
         &["shared/src/queue/", "worker/src/"],
     ),
+    ("ring", &["shared"], &["shared/src/sessions/"]),
     ("utoipa-axum", &["api"], &["api/src/"]),
 ];
 

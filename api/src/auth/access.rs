@@ -4,13 +4,19 @@ use std::fmt;
 
 use unity_shared::tenancy::Role;
 
-use super::Caller;
+use super::{Actor, Caller};
 use crate::error::ApiError;
 
 /// Who may use a route. What depends on the object (is it the caller's own tenant?) is for the
 /// handler, which answers 404 for what the caller may not see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
+    /// Everybody, with no credential at all.
+    Public,
+    /// Whoever is known, whatever their role and scopes, also before they have changed a first password.
+    Authenticated,
+    /// People who have logged in, also before they have changed a first password. Programs have keys.
+    Session,
     /// System administrators.
     SystemAdmin,
     /// Callers of a tenant with this role or a higher one. A system administrator has no tenant, so
@@ -25,6 +31,12 @@ impl Access {
     pub fn admit(self, caller: &Caller) -> Result<(), ApiError> {
         let is_system = caller.role == Role::SystemAdmin;
         match self {
+            Self::Public | Self::Authenticated => Ok(()),
+            Self::Session => match caller.actor {
+                Actor::User { .. } => Ok(()),
+                Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
+            },
+            _ if caller.must_change_password => Err(ApiError::MustChangePassword),
             Self::SystemAdmin | Self::TenantOrSystem(_) if is_system => Ok(()),
             Self::SystemAdmin => Err(ApiError::RoleInsufficient(Role::SystemAdmin)),
             Self::Tenant(_) if is_system => Err(ApiError::TenantRequired),
@@ -40,6 +52,9 @@ impl Access {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Public => f.write_str("public"),
+            Self::Authenticated => f.write_str("authenticated"),
+            Self::Session => f.write_str("session"),
             Self::SystemAdmin => f.write_str(Role::SystemAdmin.as_str()),
             Self::Tenant(role) => f.write_str(role.as_str()),
             Self::TenantOrSystem(role) => {
@@ -52,12 +67,11 @@ impl fmt::Display for Access {
 #[cfg(test)]
 mod tests {
     use unity_shared::{
-        ids::{ApiKeyId, TenantId},
+        ids::{ApiKeyId, SessionId, TenantId, UserId},
         tenancy::Scopes,
     };
 
     use super::*;
-    use crate::auth::Actor;
 
     fn caller(role: Role) -> Caller {
         let tenant = (role != Role::SystemAdmin).then(|| TenantId::parse("acme").unwrap());
@@ -69,6 +83,7 @@ mod tests {
             tenant,
             scopes: Scopes::ALL,
             acting: None,
+            must_change_password: false,
             rate_limit_per_second: None,
         }
     }
@@ -95,6 +110,42 @@ mod tests {
             [Role::TenantMember, Role::TenantAdmin]
         );
         assert_eq!(admitted(Access::TenantOrSystem(Role::TenantViewer)), ROLES);
+    }
+
+    #[test]
+    fn whoever_must_change_their_password_can_do_that_and_see_who_they_are() {
+        let mut person = caller(Role::TenantAdmin);
+        person.actor = Actor::User {
+            id: UserId::new(),
+            session: SessionId::new(),
+            email: "admin@acme.example".to_owned(),
+        };
+        person.must_change_password = true;
+        for access in [Access::Public, Access::Authenticated, Access::Session] {
+            assert!(access.admit(&person).is_ok(), "{access}");
+        }
+        for access in [
+            Access::SystemAdmin,
+            Access::Tenant(Role::TenantViewer),
+            Access::TenantOrSystem(Role::TenantViewer),
+        ] {
+            let refusal = access.admit(&person);
+            assert!(
+                matches!(refusal, Err(ApiError::MustChangePassword)),
+                "{access}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_program_is_no_person_who_has_logged_in() {
+        let refusal = Access::Session.admit(&caller(Role::TenantAdmin));
+        assert!(matches!(refusal, Err(ApiError::SessionRequired)));
+        assert!(
+            Access::Authenticated
+                .admit(&caller(Role::TenantViewer))
+                .is_ok()
+        );
     }
 
     #[test]

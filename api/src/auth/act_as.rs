@@ -83,6 +83,7 @@ fn caller_of(acting: tenancy::Acting) -> (Caller, TenantStatus) {
             reason,
             until: expires_at,
         }),
+        must_change_password: false,
         rate_limit_per_second: None,
     };
     (caller, tenant_status)

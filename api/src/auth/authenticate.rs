@@ -2,59 +2,113 @@
 
 use axum::http::{HeaderMap, header};
 use tracing::Span;
-use unity_shared::tenancy::{ActAsToken, ApiKey, KeyOwner, Role, Scopes, TenantStatus};
+use unity_shared::{
+    sessions::SessionOwner,
+    tenancy::{ActAsToken, ApiKey, KeyOwner, Role, Scopes, TenantStatus},
+};
 
 use super::{Actor, Caller};
 use crate::{error::ApiError, state::ApiState};
 
-/// Finds who calls and that their tenant is in use. Whatever is wrong with the key, the answer is the
-/// same: nobody learns which keys exist.
+/// What every API key begins with; an access token cannot.
+const KEY_PREFIX: &str = "uk_";
+
+/// Finds who calls and that their tenant is in use. Whatever is wrong with the credential, the answer is
+/// the same: nobody learns which exist.
 pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    let token = read_bearer(headers).ok_or(ApiError::Unauthenticated)?;
-    if let Ok(token) = ActAsToken::parse(token) {
-        return authenticate_acting(state, &token).await;
-    }
-    let key = ApiKey::parse(token).map_err(|_| ApiError::Unauthenticated)?;
-    let owner = state
-        .key_owners()
-        .find(&key)
-        .await?
-        .ok_or(ApiError::Unauthenticated)?;
-    let KeyOwner {
-        key_id,
-        tenant_id,
-        tenant_status,
-        role,
-    } = owner;
-    let caller = Caller {
-        actor: Actor::ApiKey { id: key_id },
-        role,
-        tenant: tenant_id,
-        scopes: Scopes::ALL,
-        acting: None,
-        rate_limit_per_second: None,
+    let token = read_token(headers).ok_or(ApiError::Unauthenticated)?;
+    let (caller, status) = if token.starts_with(KEY_PREFIX) {
+        find_program(state, token).await?
+    } else if let Ok(token) = ActAsToken::parse(token) {
+        find_acting(state, &token).await?
+    } else {
+        find_person(state, token).await?
     };
     name_in_log(&caller);
-    if caller.tenant.is_none() != (role == Role::SystemAdmin) {
+    if caller.tenant.is_none() != (caller.role == Role::SystemAdmin) {
+        let actor = &caller.actor;
         return Err(ApiError::Defect(format!(
-            "the role of key {key_id} does not fit its tenant"
+            "the role of {actor} does not fit its tenant"
         )));
     }
-    match tenant_status.and_then(why_refused) {
+    match status.and_then(why_refused) {
         Some((code, state)) => Err(ApiError::TenantInactive { code, state }),
         None => Ok(caller),
     }
 }
 
+async fn find_program(
+    state: &ApiState,
+    token: &str,
+) -> Result<(Caller, Option<TenantStatus>), ApiError> {
+    let key = ApiKey::parse(token).map_err(|_| ApiError::Unauthenticated)?;
+    let owner = state.key_owners().find(&key).await?;
+    let KeyOwner {
+        key_id,
+        tenant_id,
+        tenant_status,
+        role,
+        scopes,
+        rate_limit_per_second,
+    } = owner.ok_or(ApiError::Unauthenticated)?;
+    if !key.names(tenant_id.as_ref()) {
+        tracing::warn!(%key_id, "a key that exists was sent with another tenant's name in its text");
+        return Err(ApiError::Unauthenticated);
+    }
+    state.key_uses().note(key_id);
+    let caller = Caller {
+        actor: Actor::ApiKey { id: key_id },
+        role,
+        tenant: tenant_id,
+        scopes,
+        acting: None,
+        must_change_password: false,
+        rate_limit_per_second,
+    };
+    Ok((caller, tenant_status))
+}
+
+async fn find_person(
+    state: &ApiState,
+    token: &str,
+) -> Result<(Caller, Option<TenantStatus>), ApiError> {
+    let owner = state.session_owners().find(token).await?;
+    let SessionOwner {
+        session,
+        user,
+        email,
+        must_change_password,
+        epoch: _,
+        tenant,
+        tenant_status,
+        role,
+        expires_at: _,
+    } = owner.ok_or(ApiError::Unauthenticated)?;
+    let caller = Caller {
+        actor: Actor::User {
+            id: user,
+            session,
+            email,
+        },
+        // Whoever is no member any more is nobody here.
+        role: role.ok_or(ApiError::Unauthenticated)?,
+        tenant,
+        scopes: Scopes::ALL,
+        acting: None,
+        must_change_password,
+        rate_limit_per_second: None,
+    };
+    Ok((caller, tenant_status))
+}
+
 /// A system administrator inside a tenant.
-async fn authenticate_acting(state: &ApiState, token: &ActAsToken) -> Result<Caller, ApiError> {
+async fn find_acting(
+    state: &ApiState,
+    token: &ActAsToken,
+) -> Result<(Caller, Option<TenantStatus>), ApiError> {
     let found = state.act_as_tokens().find(token).await?;
     let (caller, status) = found.ok_or(ApiError::Unauthenticated)?;
-    name_in_log(&caller);
-    match why_refused(status) {
-        Some((code, state)) => Err(ApiError::TenantInactive { code, state }),
-        None => Ok(caller),
-    }
+    Ok((caller, Some(status)))
 }
 
 fn name_in_log(caller: &Caller) {
@@ -66,7 +120,7 @@ fn name_in_log(caller: &Caller) {
 }
 
 /// The one bearer token of the request.
-fn read_bearer(headers: &HeaderMap) -> Option<&str> {
+fn read_token(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {
@@ -94,10 +148,6 @@ pub fn why_refused(status: TenantStatus) -> Option<(&'static str, &'static str)>
 mod tests {
     use super::*;
 
-    fn read_key(headers: &HeaderMap) -> Option<ApiKey> {
-        ApiKey::parse(read_bearer(headers)?).ok()
-    }
-
     fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
@@ -107,29 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_behind_any_spelling_of_bearer() {
-        let key = ApiKey::generate(None);
+    fn a_token_is_read_behind_any_spelling_of_bearer() {
         for scheme in ["Bearer", "bearer", "BEARER"] {
-            let value = format!("{scheme} {}", key.reveal());
-            assert_eq!(read_key(&headers(&[&value])), Some(key.clone()));
+            let value = format!("{scheme} token");
+            assert_eq!(read_token(&headers(&[&value])), Some("token"));
         }
     }
 
     #[test]
-    fn anything_else_is_no_key() {
-        let key = ApiKey::generate(None);
-        let good = format!("Bearer {}", key.reveal());
-        let changed = format!("{good}x");
-        let basic = good.replace("Bearer", "Basic");
+    fn anything_else_is_no_token() {
         for bad in [
             &[][..],
             &["Bearer"],
-            &["Bearer "],
-            &[&basic],
-            &[&changed],
-            &[&good, &good],
+            &["Basic token"],
+            &["Bearer token", "Bearer token"],
         ] {
-            assert_eq!(read_key(&headers(bad)), None, "{bad:?}");
+            assert_eq!(read_token(&headers(bad)), None, "{bad:?}");
         }
+        assert_eq!(read_token(&headers(&["Bearer "])), Some(""));
     }
 }

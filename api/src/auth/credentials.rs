@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 use unity_shared::{ids::TenantId, telemetry::chain};
 
 use super::{Caller, authenticate::authenticate};
-use crate::state::ApiState;
+use crate::{error::ApiError, state::ApiState};
 
 /// What a request was let in with, and as whom.
 pub struct Credentials {
@@ -34,12 +34,22 @@ impl Credentials {
     /// revoked nor past its end, has the same role and scopes, and its tenant is in use. What cannot
     /// be found out counts as no.
     pub async fn hold(&self, state: &ApiState) -> bool {
-        match authenticate(state, &self.headers).await {
-            Ok(now) => now == self.caller,
+        match self.check(state).await {
+            Ok(()) => true,
             Err(error) => {
                 tracing::debug!(error = chain(&error), "credentials hold no more");
                 false
             }
+        }
+    }
+
+    /// The same, with the refusal that the request would get now.
+    pub async fn check(&self, state: &ApiState) -> Result<(), ApiError> {
+        let now = authenticate(state, &self.headers).await?;
+        if now == self.caller {
+            Ok(())
+        } else {
+            Err(ApiError::Unauthenticated)
         }
     }
 }

@@ -9,14 +9,24 @@ mod authenticate;
 mod caller;
 mod credentials;
 mod key_owners;
+mod key_uses;
+mod passwords;
 mod routes;
+mod session_owners;
+mod signing_keys;
+mod tokens;
 
 pub use access::Access;
 pub use act_as::ActAsTokens;
-pub use authenticate::why_refused;
-pub use caller::{Acting, Actor, Caller, TenantCaller};
+pub use authenticate::{authenticate, why_refused};
+pub use caller::{Acting, Actor, Caller, PersonCaller, TenantCaller};
 pub use credentials::Credentials;
 pub use key_owners::KeyOwners;
+pub use key_uses::KeyUses;
+pub use passwords::Passwords;
 #[cfg(test)]
-pub use routes::ACCESS_EXTENSION;
+pub use routes::{ACCESS_EXTENSION, SCOPE_EXTENSION};
 pub use routes::{Routes, SECURITY_SCHEME};
+pub use session_owners::SessionOwners;
+pub use signing_keys::SigningKeys;
+pub use tokens::{Subject, TokenPair, issue};

@@ -2,60 +2,113 @@
 //!
 //! A commit costs the same for one row as for hundreds. While one is under way the next collects; a
 //! lone request is written at once. Each job is judged by itself: one that the database will not take
-//! fails alone.
+//! fails alone. Tenants that are near their cap have a queue of their own, because their rows are
+//! counted first and others must not wait for that.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use unity_shared::{
+    audit::Author,
     batch::{BatchLimits, Batcher},
     clock::Clock,
-    db::{Database, DbError},
-    jobs::{Enqueued, JobOrdered, enqueue_for_tenants},
+    db::{Database, DbError, Engine, PlatformTx},
+    ids::{JobId, TenantId},
+    jobs::{Enqueued, JobOrdered, NewJob, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
     queue::Gate,
 };
 
-use super::tell_gate::tell_gate;
+use super::{tell_gate::tell_gate, waiting_cap::Places};
+use crate::error::ApiError;
 
-/// When the job was written; `None` if its tenant is not active or its scope is drained.
-pub type Outcome = Result<Option<DateTime<Utc>>, Arc<DbError>>;
+/// A job on its way into the record.
+#[derive(Debug)]
+pub struct Order {
+    /// Whose job it is.
+    pub tenant: TenantId,
+    /// The job.
+    pub job: NewJob,
+    /// Who ordered it.
+    pub author: Arc<Author>,
+    /// Its place below the cap.
+    pub places: Places,
+}
 
-/// The queue in front of the statement.
-pub type GroupCommit = Batcher<JobOrdered, Outcome>;
+/// What became of an order.
+#[derive(Debug)]
+pub enum Fate {
+    /// It was written, at this instant.
+    At(DateTime<Utc>),
+    /// It was not, because its tenant is not active or its scope is drained.
+    LeftOut,
+    /// It was not, because as many jobs wait as may.
+    Full(ApiError),
+}
+
+/// The fate, or why the statement failed.
+pub type Outcome = Result<Fate, Arc<DbError>>;
+
+/// The queues in front of the statement.
+#[derive(Debug, Clone)]
+pub struct GroupCommit {
+    far: Batcher<Order, Outcome>,
+    near: Batcher<Order, Outcome>,
+}
 
 /// While one commit waits for the disk and one tells the gate, a third is written.
-const LIMITS: BatchLimits = BatchLimits {
+const FAR: BatchLimits = BatchLimits {
     items: 500,
     calls: NonZeroUsize::MIN.saturating_add(2),
 };
+/// A second call would only wait for the locks of the first.
+const NEAR: BatchLimits = BatchLimits {
+    items: 500,
+    calls: NonZeroUsize::MIN,
+};
 
-/// Starts the queue.
-pub fn start_group_commit(database: Database, gate: Gate, clock: Clock) -> GroupCommit {
-    Batcher::start(LIMITS, move |orders: Vec<JobOrdered>| {
+/// Starts the queues.
+pub fn start_group_commit(database: &Database, gate: &Gate, clock: &Clock) -> GroupCommit {
+    let start = |limits| {
         let (database, gate, clock) = (database.clone(), gate.clone(), clock.clone());
-        async move { commit(&database, &gate, &clock, &orders).await }
-    })
+        Batcher::start(limits, move |orders: Vec<Order>| {
+            let (database, gate, clock) = (database.clone(), gate.clone(), clock.clone());
+            async move { commit(&database, &gate, &clock, orders).await }
+        })
+    };
+    GroupCommit {
+        far: start(FAR),
+        near: start(NEAR),
+    }
+}
+
+impl GroupCommit {
+    /// Writes the job with whatever else arrives now; `None` when the queue has ended.
+    pub async fn call(&self, order: Order) -> Option<Outcome> {
+        match order.places.limit() {
+            Some(_) => self.near.call(order).await,
+            None => self.far.call(order).await,
+        }
+    }
 }
 
 async fn commit(
     database: &Database,
     gate: &Gate,
     clock: &Clock,
-    orders: &[JobOrdered],
+    orders: Vec<Order>,
 ) -> Vec<Outcome> {
     let now = clock.now();
-    match write(database, orders, now).await {
-        Ok(enqueued) => {
-            tell_gate(
-                gate,
-                orders.iter().map(|order| (&order.tenant, &order.job)),
-                &enqueued,
-                now,
-            )
-            .await;
+    match write(database, &orders, now).await {
+        Ok(Written { enqueued, full }) => {
+            let jobs = orders.iter().map(|order| (&order.tenant, &order.job));
+            tell_gate(gate, jobs, &enqueued, now).await;
             orders
-                .iter()
-                .map(|order| Ok(enqueued.written.contains(&order.job.id).then_some(now)))
+                .into_iter()
+                .map(|order| Ok(fate(order, &enqueued.written, &full, now)))
                 .collect()
         }
         Err(error) if error.retryable() || orders.len() == 1 => {
@@ -66,27 +119,97 @@ async fn commit(
             // One of them is to blame; the others must not suffer for it.
             let mut outcomes = Vec::with_capacity(orders.len());
             for order in orders {
-                outcomes.extend(
-                    Box::pin(commit(database, gate, clock, std::slice::from_ref(order))).await,
-                );
+                outcomes.extend(Box::pin(commit(database, gate, clock, vec![order])).await);
             }
             outcomes
         }
     }
 }
 
+fn fate(
+    order: Order,
+    written: &HashSet<JobId>,
+    full: &HashMap<JobId, u32>,
+    now: DateTime<Utc>,
+) -> Fate {
+    if let Some(used) = full.get(&order.job.id) {
+        return Fate::Full(order.places.refuse(*used));
+    }
+    if !written.contains(&order.job.id) {
+        return Fate::LeftOut;
+    }
+    order.places.settle();
+    Fate::At(now)
+}
+
+struct Written {
+    enqueued: Enqueued,
+    /// Jobs for which there was no place, each with how many waited.
+    full: HashMap<JobId, u32>,
+}
+
 async fn write(
     database: &Database,
-    orders: &[JobOrdered],
+    orders: &[Order],
     now: DateTime<Utc>,
-) -> Result<Enqueued, DbError> {
-    if orders.iter().any(|order| order.job.supersedes(now)) {
+) -> Result<Written, DbError> {
+    let counts = orders.iter().any(|order| order.places.limit().is_some());
+    if counts || orders.iter().any(|order| order.job.supersedes(now)) {
         let mut tx = database.engine().begin().await?;
-        let enqueued = enqueue_for_tenants(&mut tx, orders, now).await?;
+        let full = find_full(&mut tx, orders).await?;
+        let enqueued = enqueue_for_tenants(&mut tx, &rows(orders, &full), now).await?;
         tx.commit().await?;
-        Ok(enqueued)
+        Ok(Written { enqueued, full })
     } else {
+        let full = HashMap::new();
         let mut tx = database.engine().statement().await?;
-        enqueue_for_tenants(&mut tx, orders, now).await
+        let enqueued = enqueue_for_tenants(&mut tx, &rows(orders, &full), now).await?;
+        Ok(Written { enqueued, full })
     }
+}
+
+fn rows<'a>(orders: &'a [Order], full: &HashMap<JobId, u32>) -> Vec<JobOrdered<'a>> {
+    orders
+        .iter()
+        .filter(|order| !full.contains_key(&order.job.id))
+        .map(|order| JobOrdered {
+            tenant: &order.tenant,
+            job: &order.job,
+            author: &order.author,
+        })
+        .collect()
+}
+
+/// Those of the orders for which there is no place, first come first served. Until the end of the
+/// transaction nobody else who is near these caps writes.
+async fn find_full(
+    tx: &mut PlatformTx<Engine>,
+    orders: &[Order],
+) -> Result<HashMap<JobId, u32>, DbError> {
+    let limits: HashMap<&TenantId, u32> = orders
+        .iter()
+        .filter_map(|order| Some((&order.tenant, order.places.limit()?)))
+        .collect();
+    if limits.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let tenants: Vec<&TenantId> = limits.keys().copied().collect();
+    lock_waiting_of(tx, &tenants).await?;
+    let wanted: Vec<(&TenantId, u32)> = limits
+        .iter()
+        .map(|(tenant, limit)| (*tenant, *limit))
+        .collect();
+    let mut waiting = count_waiting_of(tx, &wanted).await?;
+    let mut full = HashMap::new();
+    for order in orders {
+        let limit = limits.get(&order.tenant);
+        let used = waiting.entry(order.tenant.clone()).or_default();
+        match limit {
+            Some(limit) if *used >= *limit => {
+                full.insert(order.job.id, *used);
+            }
+            Some(_) | None => *used = used.saturating_add(1),
+        }
+    }
+    Ok(full)
 }

@@ -8,9 +8,9 @@ mod group_commit;
 mod tell_gate;
 mod waiting_cap;
 
-pub use group_commit::{GroupCommit, start_group_commit};
+pub use group_commit::{Fate, GroupCommit, Order, start_group_commit};
 pub use tell_gate::{announce_limits, tell_gate, try_briefly};
-pub use waiting_cap::WaitingCaps;
+pub use waiting_cap::{Places, WaitingCaps};
 
 use unity_shared::{
     db::TenantTx,

@@ -7,11 +7,11 @@ use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, Utc};
 use unity_shared::{
-    ids::TenantId,
+    ids::{JobId, TenantId},
     jobs::{Enqueued, JobStatus, NewJob},
     queue::{Gate, GateError, Offer},
     telemetry::chain,
-    tenancy::JobLimits,
+    tenancy::LimitsAt,
 };
 
 /// A caller waits no longer than this for a queue that can be told later.
@@ -26,12 +26,15 @@ pub async fn tell_gate<'a>(
     now: DateTime<Utc>,
 ) {
     if !enqueued.superseded.is_empty() {
-        try_briefly("forget jobs", gate.forget(&enqueued.superseded)).await;
+        let ids: Vec<JobId> = enqueued.superseded.iter().map(|(_, id)| *id).collect();
+        try_briefly("forget jobs", gate.forget(&ids)).await;
+        let told = gate.tell(&enqueued.superseded);
+        try_briefly("tell of jobs whose place was taken", told).await;
     }
     let due: Vec<Offer> = jobs
         .into_iter()
         .filter(|(_, job)| {
-            job.first_status(now) == JobStatus::Queued && enqueued.written.contains(&job.id)
+            enqueued.status_of(job, now) == JobStatus::Queued && enqueued.written.contains(&job.id)
         })
         .map(|(tenant, job)| job.offer(tenant))
         .collect();
@@ -40,10 +43,10 @@ pub async fn tell_gate<'a>(
     }
 }
 
-/// Tells the gate a tenant's limits.
-pub async fn announce_limits(gate: &Gate, tenant: &TenantId, limits: JobLimits) {
-    let limits = [(tenant.clone(), limits)];
-    try_briefly("announce a tenant's limits", gate.set_limits(&limits)).await;
+/// Tells the gate a tenant's limits. A call that comes later than it should changes nothing.
+pub async fn announce_limits(gate: &Gate, limits: &LimitsAt) {
+    let limits = std::slice::from_ref(limits);
+    try_briefly("announce a tenant's limits", gate.set_limits(limits)).await;
 }
 
 /// Tells the gate something that a loop of the scheduler would tell it later.

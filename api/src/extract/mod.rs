@@ -1,13 +1,17 @@
 //! Reads what a request carries. Whatever cannot be read is an [`crate::error::ApiError`].
 
 mod idempotency;
+mod if_match;
 mod json;
 mod no_body;
+mod optional_json;
 mod path;
 mod query;
 
 pub use idempotency::{Idempotency, IdempotentRequest};
+pub use if_match::{IfMatch, etag};
 pub use json::JsonBody;
 pub use no_body::NoBody;
+pub use optional_json::OptionalJson;
 pub use path::{PathId, PathIds, PoolName};
 pub use query::{NoParameters, QueryParameters};

@@ -8,7 +8,7 @@ use axum::{
 };
 use unity_shared::{
     fleet::is_pool_name,
-    ids::{ActAsId, JobId, SwitchId, TenantId},
+    ids::{ActAsId, ApiKeyId, InvitationId, JobId, SwitchId, TenantId, UserId},
 };
 
 use crate::error::ApiError;
@@ -29,6 +29,24 @@ pub trait PathSegment: Sized {
 }
 
 impl PathSegment for JobId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for InvitationId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for UserId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for ApiKeyId {
     fn read(text: &str) -> Option<Self> {
         canonical(text)
     }
@@ -79,16 +97,23 @@ impl<T: PathSegment, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     }
 }
 
+/// The path's two parameters, in their order.
+#[derive(Debug)]
+pub struct PathIds<A, B>(pub A, pub B);
+
 impl<A: PathSegment, B: PathSegment, S: Send + Sync> FromRequestParts<S> for PathIds<A, B> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Ok(Path((first, second))) = path else {
+        let Ok(Path((outer, inner))) =
+            Path::<(String, String)>::from_request_parts(parts, state).await
+        else {
             return Err(ApiError::NotFound);
         };
-        let ids = A::read(&first).zip(B::read(&second));
-        ids.map(|(a, b)| Self(a, b)).ok_or(ApiError::NotFound)
+        match (A::read(&outer), B::read(&inner)) {
+            (Some(outer), Some(inner)) => Ok(Self(outer, inner)),
+            (None, _) | (_, None) => Err(ApiError::NotFound),
+        }
     }
 }
 

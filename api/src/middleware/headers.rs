@@ -7,10 +7,12 @@ use axum::{
     response::Response,
 };
 
+use crate::invitation_page;
+
 /// An answer of the API is data: a browser that opens it runs nothing and frames nothing.
 const DATA_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-/// The documentation page runs its own scripts and styles, and asks nobody else for anything.
+/// A page of ours runs its own scripts and styles, and asks nobody else for anything.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
 );
@@ -18,7 +20,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 pub async fn set_security_headers(req: Request, next: Next) -> Response {
     let path = req.uri().path();
     let is_api = path.starts_with("/api/");
-    let policy = if path.starts_with("/docs") {
+    let policy = if path.starts_with("/docs") || path.starts_with(invitation_page::PATH) {
         PAGE_POLICY
     } else {
         DATA_POLICY

@@ -11,16 +11,14 @@ use std::{
 };
 
 use axum::{
-    extract::{Request, State},
-    http::HeaderMap,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, request::Parts},
     middleware::Next,
     response::Response,
 };
 use unity_shared::config::Network;
 
-/// The peer of the connection that a request came on.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+use crate::{error::ApiError, serve::PeerAddress};
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +32,23 @@ pub async fn find_source_address(
     mut req: Request,
     next: Next,
 ) -> Response {
-    if let Some(Peer(peer)) = req.extensions().get().copied() {
-        let address = source_of(peer.ip(), req.headers(), &proxies);
+    if let Some(PeerAddress(peer)) = req.extensions().get().copied() {
+        let address = source_of(peer, req.headers(), &proxies);
         req.extensions_mut().insert(SourceAddress(address));
     }
     next.run(req).await
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SourceAddress {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get()
+            .copied()
+            .ok_or_else(|| ApiError::Defect("a request comes from nowhere".to_owned()))
+    }
 }
 
 fn source_of(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpAddr {

@@ -37,7 +37,8 @@ async fn copy_tenant(owner: &mut PgConnection, copies: i32) -> Result<()> {
         "INSERT INTO tenants
          SELECT copy.* FROM tenants AS template, generate_series(1, $1::integer) AS n,
               jsonb_populate_record(template, jsonb_build_object(
-                  'id', 'grown-' || n, 'uid', gen_random_uuid())) AS copy",
+                  'id', 'grown-' || n, 'uid', gen_random_uuid())) AS copy
+         WHERE template.id <> 'platform'",
         copies
     )
     .execute(owner)
@@ -50,7 +51,8 @@ async fn copy_event_counter(owner: &mut PgConnection, copies: i32) -> Result<()>
         "INSERT INTO event_counters
          SELECT copy.* FROM event_counters AS template, generate_series(1, $1::integer) AS n,
               jsonb_populate_record(template, jsonb_build_object(
-                  'tenant_id', 'grown-' || n, 'last_sequence', 0)) AS copy",
+                  'tenant_id', 'grown-' || n, 'last_sequence', 0)) AS copy
+         WHERE template.tenant_id <> 'platform'",
         copies
     )
     .execute(owner)

@@ -50,7 +50,7 @@ pub(super) enum Whose {
 pub(super) struct Api {
     client: Client,
     base: Url,
-    key: String,
+    key: Option<String>,
     json: bool,
 }
 
@@ -60,19 +60,32 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 impl ClientFlags {
     /// What the flags and the environment say, or what is missing.
     pub(super) fn connect(&self, whose: Whose) -> Result<Api> {
-        let record = self.dev_data_dir.as_deref().map(read_record).transpose()?;
-        let url = self
-            .api_url
-            .clone()
-            .or_else(|| record.as_ref().map(|record| record.api_url.clone()))
-            .context(
-                "where is the API? say --api-url URL, set UNITY_API_URL, or say --dev-data-dir .unity",
-            )?;
+        let record = self.record()?;
         let key = self
             .api_key
             .clone()
             .or_else(|| record.as_ref().map(|record| key_of(record, whose)))
             .context("no API key: set UNITY_API_KEY, or say --dev-data-dir .unity")?;
+        self.open(record.as_ref(), Some(key))
+    }
+
+    /// The same for what needs no key: none is sent.
+    pub(super) fn connect_without_key(&self) -> Result<Api> {
+        self.open(self.record()?.as_ref(), None)
+    }
+
+    fn record(&self) -> Result<Option<DevRecord>> {
+        self.dev_data_dir.as_deref().map(read_record).transpose()
+    }
+
+    fn open(&self, record: Option<&DevRecord>, key: Option<String>) -> Result<Api> {
+        let url = self
+            .api_url
+            .clone()
+            .or_else(|| record.map(|record| record.api_url.clone()))
+            .context(
+                "where is the API? say --api-url URL, set UNITY_API_URL, or say --dev-data-dir .unity",
+            )?;
         let base = Url::parse(&url)
             .ok()
             .filter(|url| !url.cannot_be_a_base())
@@ -103,17 +116,17 @@ fn key_of(record: &DevRecord, whose: Whose) -> String {
 impl Api {
     /// The answer to a GET.
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value> {
-        self.call(Method::GET, path, query, None, None).await
+        self.call(Method::GET, path, query, None, &[]).await
     }
 
     /// The answer to a request with a body.
     pub(super) async fn send(&self, method: Method, path: &[&str], body: &Value) -> Result<Value> {
-        self.call(method, path, &[], Some(body), None).await
+        self.call(method, path, &[], Some(body), &[]).await
     }
 
     /// The answer to a request that says all it has to say by its address.
     pub(super) async fn call_without_body(&self, method: Method, path: &[&str]) -> Result<Value> {
-        self.call(method, path, &[], None, None).await
+        self.call(method, path, &[], None, &[]).await
     }
 
     /// The answer to a POST that has its effect once, however often it is repeated with this key.
@@ -123,8 +136,21 @@ impl Api {
         body: &Value,
         idempotency_key: Option<&str>,
     ) -> Result<Value> {
-        self.call(Method::POST, path, &[], Some(body), idempotency_key)
+        let header = idempotency_key.map(|key| ("idempotency-key", key));
+        self.call(Method::POST, path, &[], Some(body), header.as_slice())
             .await
+    }
+
+    /// The answer to a change of one version of an object; of any version where no `ETag` is named.
+    pub(super) async fn send_if_match(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+        etag: Option<&str>,
+    ) -> Result<Value> {
+        let header = etag.map(|etag| ("if-match", etag));
+        self.call(method, path, &[], body, header.as_slice()).await
     }
 
     /// Prints the answer itself with `--json`, else what `table` makes of it.
@@ -142,17 +168,17 @@ impl Api {
         path: &[&str],
         query: &[(&str, String)],
         body: Option<&Value>,
-        idempotency_key: Option<&str>,
+        headers: &[(&str, &str)],
     ) -> Result<Value> {
-        let mut request = self
-            .client
-            .request(method, self.url(path, query)?)
-            .bearer_auth(&self.key);
+        let mut request = self.client.request(method, self.url(path, query)?);
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
         if let Some(body) = body {
             request = request.json(body);
         }
-        if let Some(key) = idempotency_key {
-            request = request.header("idempotency-key", key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let answer = request
             .send()
@@ -236,7 +262,7 @@ mod tests {
         let api = Api {
             client: Client::new(),
             base: Url::parse("http://localhost:8080/unity/").unwrap(),
-            key: String::new(),
+            key: None,
             json: false,
         };
         let url = api

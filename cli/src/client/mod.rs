@@ -8,7 +8,10 @@
 
 mod audit;
 mod connection;
+mod invitations;
 mod jobs;
+mod keys;
+mod members;
 mod pools;
 mod queues;
 mod switches;
@@ -18,7 +21,10 @@ mod workers;
 
 pub use audit::{AuditArgs, AuditCommand};
 pub use connection::ClientFlags;
+pub use invitations::InvitationsArgs;
 pub use jobs::JobsArgs;
+pub use keys::{CreateFlags, KeysArgs, KeysCommand};
+pub use members::MembersArgs;
 pub use pools::PoolsArgs;
 pub use queues::{QueuesArgs, QueuesCommand};
 pub use switches::SwitchesArgs;
@@ -26,7 +32,10 @@ pub use tenants::TenantsArgs;
 pub use workers::WorkersArgs;
 
 pub(crate) use audit::{run as run_audit, verify_database as verify_audit_in_database};
+pub(crate) use invitations::run as run_invitations;
 pub(crate) use jobs::run as run_jobs;
+pub(crate) use keys::{create as create_key, list as list_keys, revoke as revoke_key};
+pub(crate) use members::run as run_members;
 pub(crate) use pools::run as run_pools;
 pub(crate) use queues::run as run_queues;
 pub(crate) use switches::run as run_switches;

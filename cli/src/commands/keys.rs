@@ -1,29 +1,75 @@
-//! `unity keys`: the first keys of an installation, made by whoever holds its database logins.
+//! `unity keys`: over the API what it can do, and in the database what comes before any API key: the
+//! first keys of an installation, and the keys that sign tokens.
 
 use anyhow::{Context as _, Result, bail};
+use chrono::SecondsFormat;
 use unity_shared::{
     clock::Clock,
     config::Settings,
     db::Database,
     ids::TenantId,
+    sessions::{Rotation, SealingKey, rotate_signing_keys},
     tenancy::{ApiKey, Role, insert_api_key},
 };
 
-use crate::{args::KeysCommand, process::open_database};
+use super::{runtime, with_runtime};
+use crate::{
+    args::GlobalFlags,
+    client::{self, CreateFlags, KeysArgs, KeysCommand, line},
+    process::open_database,
+};
 
-pub(super) async fn run(settings: Settings, command: KeysCommand) -> Result<()> {
-    let KeysCommand::Create { role, tenant, name } = command;
-    let tenant = tenant
+pub(super) fn run(global: &GlobalFlags, args: &KeysArgs) -> Result<()> {
+    match args.command.clone() {
+        KeysCommand::Create(flags) if flags.is_for_database() => {
+            with_runtime(&global.settings(&())?, |settings| {
+                create_in_database(settings, flags)
+            })
+        }
+        KeysCommand::Create(flags) => runtime()?.block_on(client::create_key(args.client(), flags)),
+        KeysCommand::List { limit, page_token } => {
+            runtime()?.block_on(client::list_keys(args.client(), limit, page_token))
+        }
+        KeysCommand::Revoke { id } => runtime()?.block_on(client::revoke_key(args.client(), &id)),
+        KeysCommand::Rotate { at_once } => {
+            with_runtime(&global.settings(&())?, |settings| rotate(settings, at_once))
+        }
+    }
+}
+
+async fn create_in_database(settings: Settings, flags: CreateFlags) -> Result<()> {
+    let tenant = flags
+        .tenant
         .map(|text| {
             TenantId::parse(&text).with_context(|| format!("the tenant id {text:?} is wrong"))
         })
         .transpose()?;
+    let role = flags.role.unwrap_or(Role::TenantMember);
     if (role == Role::SystemAdmin) != tenant.is_none() {
         bail!("a system-admin key has no --tenant, every other key needs one");
     }
     let database = open_database(&settings).await?;
-    let key = create_key(&database, &Clock::system(), tenant.as_ref(), role, &name).await?;
-    println!("{}", key.reveal());
+    let (clock, name) = (Clock::system(), flags.name);
+    let key = create_key(&database, &clock, tenant.as_ref(), role, &name).await?;
+    line(key.reveal());
+    Ok(())
+}
+
+async fn rotate(settings: Settings, at_once: bool) -> Result<()> {
+    let secret = Settings::require("secret_key", settings.secret_key.as_ref())?;
+    let rotation = if at_once {
+        Rotation::AtOnce
+    } else {
+        Rotation::Graceful
+    };
+    let database = open_database(&settings).await?;
+    let clock = Clock::system();
+    database.align_clock(&clock).await?;
+    let mut tx = database.issuer().begin().await?;
+    let key = rotate_signing_keys(&mut tx, &SealingKey::new(secret), rotation, clock.now()).await?;
+    tx.commit().await?;
+    let from = key.signs_from.to_rfc3339_opts(SecondsFormat::Secs, true);
+    line(&format!("{} signs from {from}", key.id));
     Ok(())
 }
 

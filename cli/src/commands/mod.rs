@@ -7,6 +7,7 @@ mod keys;
 mod migrate;
 mod scheduler;
 mod simulator;
+mod users;
 mod verify;
 mod worker;
 
@@ -15,7 +16,9 @@ use unity_shared::{config::Settings, telemetry::start_logging};
 
 pub use keys::create_key;
 pub(crate) use scheduler::context as scheduler_context;
-pub(crate) use worker::{options as worker_options, services as worker_services};
+pub(crate) use worker::{
+    mailer as worker_mailer, options as worker_options, services as worker_services,
+};
 
 use crate::{
     args::{Args, Command},
@@ -34,11 +37,14 @@ pub fn run(args: Args) -> Result<()> {
         Command::Migrate(flags) => with_runtime(&global.settings(&())?, |settings| {
             migrate::run(settings, flags)
         }),
-        Command::Keys(command) => with_runtime(&global.settings(&())?, |settings| {
-            keys::run(settings, command)
+        Command::Keys(args) => keys::run(&global, &args),
+        Command::Users(command) => with_runtime(&global.settings(&())?, |settings| {
+            users::run(settings, command)
         }),
         Command::Jobs(args) => runtime()?.block_on(client::run_jobs(args)),
         Command::Tenants(args) => runtime()?.block_on(client::run_tenants(args)),
+        Command::Members(args) => runtime()?.block_on(client::run_members(args)),
+        Command::Invitations(args) => runtime()?.block_on(client::run_invitations(args)),
         Command::Pools(args) => runtime()?.block_on(client::run_pools(args)),
         Command::Workers(args) => runtime()?.block_on(client::run_workers(args)),
         Command::Switches(args) => runtime()?.block_on(client::run_switches(args)),

@@ -1,4 +1,5 @@
-//! `unity queues verify`: whether Redis and the rows agree.
+//! `unity queues verify`: whether Redis and the rows agree. A tenant over a limit that was lowered is
+//! shown and no disagreement: it drains.
 
 use std::{collections::BTreeSet, fmt::Display, time::Duration};
 
@@ -55,11 +56,15 @@ fn show(drift: &Drift) {
         unknown,
         stale,
         uncounted,
+        limits,
+        pauses,
         over_limit,
     } = drift;
     show_sort("unknown", unknown);
     show_sort("stale", stale);
     show_sort("uncounted", uncounted);
+    show_sort("limits", limits);
+    show_sort("pauses", pauses);
     show_sort("over_limit", over_limit);
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::Result;
 use unity_api::ops;
 use unity_shared::config::Settings;
-use unity_worker::{Assignment, Worker, WorkerOptions, WorkerServices};
+use unity_worker::{Assignment, MailSettings, Mailer, Worker, WorkerOptions, WorkerServices};
 
 use crate::process::{Connections, bind, host_name, open_cluster, serve_ops, shutdown_signal};
 
 pub(super) async fn run(settings: Settings) -> Result<()> {
     // Before anything is connected: what cannot be done is said at once.
     let options = options(&settings)?;
+    let mailer = mailer(&settings)?;
     let shutdown = shutdown_signal()?;
     let metrics = ops::install_recorder();
     let connections = Connections::open(&settings).await?;
@@ -19,7 +20,7 @@ pub(super) async fn run(settings: Settings) -> Result<()> {
     let ops_listener = bind("the ops port", settings.ops_listen).await?;
     tracing::info!(ops = %ops_listener.local_addr()?, "worker answering operators");
     let readiness = connections.readiness();
-    let worker = Worker::new(services(connections, cluster), options);
+    let worker = Worker::new(services(connections, cluster, mailer), options);
     // The ops port answers until the worker has drained, so that a probe does not cut the drain short.
     let ended = tokio_util::sync::CancellationToken::new();
     let work = async {
@@ -38,6 +39,7 @@ pub(super) async fn run(settings: Settings) -> Result<()> {
 pub(crate) fn services(
     connections: Connections,
     cluster: unity_kubernetes::ClusterClient,
+    mailer: Mailer,
 ) -> WorkerServices {
     let Connections {
         database,
@@ -48,7 +50,16 @@ pub(crate) fn services(
         database,
         gate,
         cluster,
+        mailer,
         clock,
+    }
+}
+
+/// How mails leave by these settings, or why they cannot.
+pub(crate) fn mailer(settings: &Settings) -> Result<Mailer> {
+    match MailSettings::of(settings)? {
+        Some(mail) => Ok(Mailer::new(&mail)?),
+        None => Ok(Mailer::off()),
     }
 }
 

@@ -37,6 +37,9 @@ pub struct DevRecord {
     pub kubeconfig: PathBuf,
     /// Path of the settings file with which other processes join.
     pub config: PathBuf,
+    /// Where mails are written, one file each; absent where a mail server was given.
+    #[serde(default)]
+    pub mail_folder: Option<PathBuf>,
     /// A system administrator's key.
     pub admin_api_key: String,
     /// The demo tenant; absent with `--no-demo`.
@@ -79,6 +82,10 @@ impl Folder {
         self.path.join("cluster.json")
     }
 
+    pub(super) fn mail(&self) -> PathBuf {
+        self.path.join("mail")
+    }
+
     fn record_file(&self) -> PathBuf {
         self.path.join("dev.json")
     }
@@ -107,6 +114,7 @@ impl Folder {
             ("owner_database_url", &settings.owner_database_url),
             ("redis_url", &settings.redis_url),
             ("secret_key", &settings.secret_key),
+            ("smtp_url", &settings.smtp_url),
         ];
         for (name, secret) in secrets {
             if let Some(secret) = secret {
@@ -117,14 +125,18 @@ impl Folder {
             "redis_prefix".to_owned(),
             settings.redis_prefix.clone().into(),
         );
-        if let Some(kubeconfig) = &settings.kubeconfig {
-            table.insert(
-                "kubeconfig".to_owned(),
-                kubeconfig.display().to_string().into(),
-            );
-        }
-        if let Some(context) = &settings.kube_context {
-            table.insert("kube_context".to_owned(), context.clone().into());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let texts = [
+            ("kubeconfig", path(&settings.kubeconfig)),
+            ("kube_context", settings.kube_context.clone()),
+            ("mail_folder", path(&settings.mail_folder)),
+            ("mail_from", settings.mail_from.clone()),
+            ("public_url", settings.public_url.clone()),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                table.insert(name.to_owned(), text.into());
+            }
         }
         table.insert(
             "lease_seconds".to_owned(),

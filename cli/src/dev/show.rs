@@ -79,6 +79,7 @@ pub(super) fn ready(record: &DevRecord, once: bool) {
         api_url,
         ops_url,
         kubeconfig,
+        mail_folder,
         admin_api_key,
         demo,
         ..
@@ -98,6 +99,9 @@ pub(super) fn ready(record: &DevRecord, once: bool) {
         "settings       {}   (join with: unity worker --config FILE)",
         record.config.display()
     ));
+    if let Some(folder) = mail_folder {
+        line(&format!("mail           {}", folder.display()));
+    }
     line(&format!("admin key      {admin_api_key}"));
     if let Some(demo) = demo {
         line(&format!(

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     args::DevFlags,
     commands::create_key,
-    commands::{scheduler_context, worker_options, worker_services},
+    commands::{scheduler_context, worker_mailer, worker_options, worker_services},
     process::{Connections, api_options, bind, cluster_from, serve_ops},
 };
 
@@ -54,6 +54,8 @@ pub(super) fn is_standing() -> bool {
     STANDING.load(Ordering::SeqCst)
 }
 
+/// Whom mails of a development stack are from.
+const MAIL_FROM: &str = "Unity <unity@localhost>";
 /// A development stack does not keep its owner waiting on Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -68,8 +70,13 @@ impl Stack {
         settings
             .secret_key
             .get_or_insert_with(|| Secret::new(folder.secret_key()));
+        if settings.smtp_url.is_none() {
+            settings.mail_folder.get_or_insert_with(|| folder.mail());
+        }
+        settings
+            .mail_from
+            .get_or_insert_with(|| MAIL_FROM.to_owned());
         let backing = Backing::start(&mut settings, flags, folder).await?;
-        folder.write_settings(&settings)?;
         match Self::start_parts(settings, flags, folder).await {
             Ok((connections, parts, tokens, record)) => {
                 STANDING.store(true, Ordering::SeqCst);
@@ -89,7 +96,7 @@ impl Stack {
     }
 
     async fn start_parts(
-        settings: Settings,
+        mut settings: Settings,
         flags: &DevFlags,
         folder: &Folder,
     ) -> Result<(
@@ -101,6 +108,9 @@ impl Stack {
         let metrics = ops::install_recorder();
         let connections = Connections::open(&settings).await?;
         let listener = listen(flags.listen, &settings).await?;
+        let api_url = format!("http://{}", listener.local_addr()?);
+        settings.public_url.get_or_insert_with(|| api_url.clone());
+        folder.write_settings(&settings)?;
         let ops_listener = bind("the ops port", flags.ops_listen).await?;
         let kubeconfig = settings
             .kubeconfig
@@ -108,17 +118,19 @@ impl Stack {
             .context("no cluster was started")?;
         let cluster = cluster_from(&kubeconfig, settings.kube_context.as_deref()).await?;
         let record = DevRecord {
-            api_url: format!("http://{}", listener.local_addr()?),
+            api_url,
             ops_url: format!("http://{}", ops_listener.local_addr()?),
             database_url: revealed(settings.database_url.as_ref()),
             owner_database_url: revealed(settings.owner_database_url.as_ref()),
             redis_url: revealed(settings.redis_url.as_ref()),
             kubeconfig,
             config: folder.settings_file(),
+            mail_folder: settings.mail_folder.clone(),
             admin_api_key: admin_key(&connections, folder).await?,
             demo: folder.last_record().and_then(|last| last.demo),
         };
 
+        let mailer = worker_mailer(&settings)?;
         let (mut parts, tokens) = (JoinSet::new(), Tokens::default());
         let readiness = connections.readiness();
         let token = tokens.ops.clone();
@@ -136,7 +148,7 @@ impl Stack {
             tokens.api.clone(),
         )?;
         for _ in 0..flags.workers {
-            let services = worker_services(connections.clone(), cluster.clone());
+            let services = worker_services(connections.clone(), cluster.clone(), mailer.clone());
             let mut options = worker_options(&settings)?;
             options.drain = DRAIN;
             let (worker, token) = (Worker::new(services, options), tokens.worker.clone());

@@ -17,10 +17,12 @@ mod apply;
 mod build;
 mod dereference;
 mod error;
+mod remove;
 mod report;
 mod status;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod validate;
 
 use unity_shared::{
@@ -29,7 +31,9 @@ use unity_shared::{
 };
 
 pub use error::{ObjectName, ProvisionError};
+pub use remove::{Removal, remove};
 pub use report::{ObjectReport, Outcome, ProvisionReport, Step};
+pub use usage::{ClusterUse, read_use};
 
 use crate::client::ClusterClient;
 

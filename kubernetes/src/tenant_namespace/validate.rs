@@ -4,6 +4,7 @@
 //! tenant that gets the name of a deleted one must not get what that one left behind.
 
 use k8s_openapi::api::core::v1::Namespace;
+use unity_shared::ids::TenantUid;
 
 use super::{
     TenantNamespace,
@@ -30,7 +31,7 @@ pub(super) fn validate(dereferenced: Dereferenced<'_>) -> Result<Validated<'_>, 
     if let Some(namespace) = namespace {
         let name = desired.tenant_id.namespace();
         // Ownership first: how somebody else's namespace is doing is none of our business.
-        if !belongs_to(&namespace, desired) {
+        if !belongs_to(&namespace, desired.tenant_uid) {
             return Err(ProvisionError::NamespaceForeign { namespace: name });
         }
         if is_terminating(&namespace) {
@@ -41,7 +42,7 @@ pub(super) fn validate(dereferenced: Dereferenced<'_>) -> Result<Validated<'_>, 
 }
 
 /// Whether the namespace carries both marks that Unity puts on a namespace of this tenant.
-pub(super) fn belongs_to(namespace: &Namespace, desired: &TenantNamespace) -> bool {
+pub(super) fn belongs_to(namespace: &Namespace, tenant: TenantUid) -> bool {
     let label = |key| {
         namespace
             .metadata
@@ -50,8 +51,7 @@ pub(super) fn belongs_to(namespace: &Namespace, desired: &TenantNamespace) -> bo
             .and_then(|labels| labels.get(key))
             .map(String::as_str)
     };
-    label(MANAGED_BY) == Some(UNITY)
-        && label(TENANT_UID) == Some(desired.tenant_uid.to_string().as_str())
+    label(MANAGED_BY) == Some(UNITY) && label(TENANT_UID) == Some(tenant.to_string().as_str())
 }
 
 /// Whether the namespace is being deleted.

@@ -1,4 +1,5 @@
-//! Brings every tenant's limits to the gate, for those who died before they could.
+//! Brings every tenant's limits to the gate. Those that changed lately are brought at once by
+//! `announce_changed_limits`; this is for what Redis lost since.
 
 use unity_shared::queue::announce_limits;
 

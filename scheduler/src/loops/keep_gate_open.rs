@@ -1,48 +1,107 @@
-//! Refills the gate when it was emptied, and frees the slots that nobody renews.
+//! Refills the gate when what it holds cannot be believed, and frees the slots that nobody renews.
+//!
+//! It is believed while its epoch is the record's and the Redis that answers is the one that was
+//! filled: one that was emptied has no epoch, one that started anew may have come back with what it
+//! held some time ago, and where the epochs differ nothing could be claimed.
 //!
 //! Before a slot lapses, the row is asked: a worker that reaches PostgreSQL but not Redis still runs
 //! its jobs, and they must keep counting.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
 use unity_shared::{
-    jobs::{kinds::queue_names, select_running},
-    queue::refill,
+    jobs::{kinds::queue_names, select_gate_epoch, select_running},
+    queue::{RefillError, refill},
 };
 
 use super::{Context, LoopError};
 
+/// How long a tick goes on with what a single script left over.
+const BUDGET: Duration = Duration::from_millis(500);
+/// Most ids that the gate names at once.
+const EXPIRING: usize = 1000;
+
 pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
-    if context.gate.epoch().await?.is_none() {
-        let report = refill(&context.database, &context.gate, context.clock.now()).await?;
-        metrics::counter!("unity_gate_refills_total").increment(1);
-        tracing::info!(
-            epoch = report.epoch,
-            running = report.running,
-            waiting = report.waiting,
-            seconds = report.took.as_secs_f64(),
-            "gate refilled from the rows"
-        );
+    if !is_believed(context).await? {
+        fill(context).await?;
     }
     let queues = queue_names();
     for queue in &queues {
         keep_running_slots(context, queue).await?;
     }
-    let freed = context.gate.reap(&queues).await?;
-    if freed > 0 {
-        metrics::counter!("unity_slots_freed_total").increment(freed as u64);
-        tracing::info!(freed, "slots freed that nobody renewed");
+    let started = Instant::now();
+    loop {
+        let (freed, more) = context.gate.reap(&queues).await?;
+        if freed > 0 {
+            metrics::counter!("unity_slots_freed_total").increment(freed as u64);
+            tracing::info!(freed, "slots freed that nobody renewed");
+        }
+        if !more || started.elapsed() > BUDGET {
+            return Ok(());
+        }
     }
-    Ok(())
+}
+
+async fn is_believed(context: &Context) -> Result<bool, LoopError> {
+    let opening = context.gate.opening().await?;
+    if opening.epoch.is_none() {
+        return Ok(false);
+    }
+    let mut tx = context.database.engine().statement().await?;
+    let epoch = select_gate_epoch(&mut tx, context.gate.shard()).await?;
+    let believed = opening.epoch == Some(epoch) && opening.same_server;
+    if !believed {
+        tracing::warn!(?opening, epoch, "the gate is not the one that was opened");
+    }
+    Ok(believed)
+}
+
+async fn fill(context: &Context) -> Result<(), LoopError> {
+    match refill(&context.database, &context.gate, context.clock.now()).await {
+        Ok(report) => {
+            metrics::counter!("unity_gate_refills_total").increment(1);
+            tracing::info!(
+                epoch = report.epoch,
+                running = report.running,
+                waiting = report.waiting,
+                seconds = report.took.as_secs_f64(),
+                "gate refilled from the rows"
+            );
+            Ok(())
+        }
+        Err(RefillError::Overtaken) => {
+            tracing::info!("refill left to a newer one");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn keep_running_slots(context: &Context, queue: &str) -> Result<(), LoopError> {
-    // Healthy slots are renewed when two thirds of their lease are left; what is below one half is
-    // late.
-    let late = context.gate.expiring(queue, context.lease / 2).await?;
-    if late.is_empty() {
-        return Ok(());
+    let mut passed_over = 0;
+    loop {
+        // Healthy slots are renewed when two thirds of their lease are left; what is below one half is
+        // late.
+        let soon = context.lease / 2;
+        let late = context.gate.expiring(queue, soon, passed_over).await?;
+        if late.is_empty() {
+            return Ok(());
+        }
+        let mut tx = context.database.engine().statement().await?;
+        let running = select_running(&mut tx, &late, context.clock.now()).await?;
+        drop(tx);
+        context.gate.extend(&running).await?;
+        if late.len() < EXPIRING {
+            return Ok(());
+        }
+        // Those that last longer now are not named again. To pass over too many is made good by the next
+        // tick.
+        let late_again = context.clock.now() + soon;
+        let lasting = running
+            .iter()
+            .filter(|job| job.lease_expires_at > late_again)
+            .count();
+        passed_over += late.len() - lasting;
     }
-    let mut tx = context.database.engine().statement().await?;
-    let running = select_running(&mut tx, &late, context.clock.now()).await?;
-    context.gate.extend(&running).await?;
-    Ok(())
 }

@@ -3,14 +3,18 @@
 //! A tick takes no input: it looks at the rows and at the gate, does what is due, and may be run
 //! again at once, late, or twice.
 
+mod announce_changed_limits;
 mod announce_limits;
 mod announce_switches;
+mod count_running_jobs;
 mod drop_stale_jobs;
 mod expire_idempotency_keys;
 mod expire_jobs;
+mod expire_sessions;
 mod fire_schedules;
 mod keep_gate_open;
 mod offer_forgotten_jobs;
+mod purge_deleted_tenants;
 mod queue_due_jobs;
 mod rescue_expired_leases;
 mod trim_events;
@@ -78,7 +82,8 @@ pub struct Tick {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Every loop, in the order in which one tick of each makes sense after a start.
+/// Every loop, in the order in which one tick of each makes sense: what Redis may have lost is made good
+/// before anything is admitted.
 pub(crate) fn ticks() -> Vec<Tick> {
     let tick = |name, interval, run| Tick {
         name,
@@ -86,24 +91,30 @@ pub(crate) fn ticks() -> Vec<Tick> {
         run,
     };
     vec![
+        tick("announce_switches", 2 * SECOND, |c| {
+            Box::pin(announce_switches::tick(c))
+        }),
+        tick("announce_changed_limits", 2 * SECOND, |c| {
+            Box::pin(announce_changed_limits::tick(c))
+        }),
+        tick("announce_limits", 60 * SECOND, |c| {
+            Box::pin(announce_limits::tick(c))
+        }),
+        tick("count_running_jobs", 5 * SECOND, |c| {
+            Box::pin(count_running_jobs::tick(c))
+        }),
+        tick("offer_forgotten_jobs", SECOND, |c| {
+            Box::pin(offer_forgotten_jobs::tick(c))
+        }),
         tick("rescue_expired_leases", SECOND, |c| {
             Box::pin(rescue_expired_leases::tick(c))
         }),
         tick("keep_gate_open", SECOND, |c| {
             Box::pin(keep_gate_open::tick(c))
         }),
-        tick("announce_switches", 2 * SECOND, |c| {
-            Box::pin(announce_switches::tick(c))
-        }),
-        tick("announce_limits", 10 * SECOND, |c| {
-            Box::pin(announce_limits::tick(c))
-        }),
         tick("expire_jobs", SECOND, |c| Box::pin(expire_jobs::tick(c))),
         tick("queue_due_jobs", SECOND, |c| {
             Box::pin(queue_due_jobs::tick(c))
-        }),
-        tick("offer_forgotten_jobs", SECOND, |c| {
-            Box::pin(offer_forgotten_jobs::tick(c))
         }),
         tick("drop_stale_jobs", 5 * SECOND, |c| {
             Box::pin(drop_stale_jobs::tick(c))
@@ -111,8 +122,14 @@ pub(crate) fn ticks() -> Vec<Tick> {
         tick("fire_schedules", SECOND, |c| {
             Box::pin(fire_schedules::tick(c))
         }),
+        tick("purge_deleted_tenants", 30 * SECOND, |c| {
+            Box::pin(purge_deleted_tenants::tick(c))
+        }),
         tick("expire_idempotency_keys", 600 * SECOND, |c| {
             Box::pin(expire_idempotency_keys::tick(c))
+        }),
+        tick("expire_sessions", 600 * SECOND, |c| {
+            Box::pin(expire_sessions::tick(c))
         }),
         tick("trim_events", 60 * SECOND, |c| {
             Box::pin(trim_events::tick(c))

@@ -40,8 +40,21 @@ pub struct Settings {
     pub redis_url: Option<Secret>,
     /// Text before every Redis key, so that several installations can share a server.
     pub redis_prefix: String,
-    /// At least 32 characters, the same for every API process. Signs page tokens.
+    /// At least 32 characters, the same for every process. Signs page tokens and makes the tokens
+    /// that are sent by mail.
     pub secret_key: Option<Secret>,
+    /// The API's address as its users write it, for links in mails. Absent: mails have the code alone.
+    pub public_url: Option<String>,
+    /// Whether identity providers may be on this very machine, and without TLS. For development and
+    /// tests: with it, a tenant can have the API call what listens here.
+    #[serde(deserialize_with = "bool_or_digit")]
+    pub loopback_providers: bool,
+    /// The mail server: `smtps://user:password@host`, or `smtp://user:password@host:587?tls=required`.
+    pub smtp_url: Option<Secret>,
+    /// A folder that mails are written into, one file each, instead of being sent.
+    pub mail_folder: Option<PathBuf>,
+    /// Whom mails are from: an address, or `Name <address>`.
+    pub mail_from: Option<String>,
     /// Where the API listens.
     pub listen: SocketAddr,
     /// Proxies in front of the API, as addresses or ranges separated by commas or as a list: where
@@ -78,6 +91,8 @@ pub struct Settings {
     /// How long a stopping process may take to finish what it has begun, in seconds, before it hands
     /// the rest back.
     pub drain_seconds: u64,
+    /// How long a deleted tenant can be restored before it is purged, in seconds, from 1 to ten years.
+    pub tenant_grace_seconds: u64,
     /// Whether jobs of kind `probe` may be started.
     #[serde(deserialize_with = "bool_or_digit")]
     pub probe_jobs: bool,
@@ -132,6 +147,11 @@ impl Default for Settings {
             redis_url: None,
             redis_prefix: "unity".to_owned(),
             secret_key: None,
+            public_url: None,
+            loopback_providers: false,
+            smtp_url: None,
+            mail_folder: None,
+            mail_from: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             trusted_proxies: Vec::new(),
             rate_limits: true,
@@ -146,6 +166,7 @@ impl Default for Settings {
             concurrency: 10,
             lease_seconds: 6,
             drain_seconds: 25,
+            tenant_grace_seconds: 30 * 24 * 3600,
             probe_jobs: false,
             log_format: LogFormat::Text,
             log: "info,sqlx=warn,apalis_core=warn,apalis_redis=warn".to_owned(),
@@ -204,12 +225,26 @@ impl Settings {
         if !(2..=3600).contains(&self.lease_seconds) {
             return refuse("lease_seconds", "must be between 2 and 3600");
         }
+        if !(1..=315_360_000).contains(&self.tenant_grace_seconds) {
+            return refuse("tenant_grace_seconds", "must be between 1 and 315360000");
+        }
         if self
             .secret_key
             .as_ref()
             .is_some_and(|key| key.reveal().len() < 32)
         {
             return refuse("secret_key", "must have at least 32 characters");
+        }
+        if self.smtp_url.is_some() && self.mail_folder.is_some() {
+            return refuse("mail_folder", "must not be set together with smtp_url");
+        }
+        let sends = self.smtp_url.is_some() || self.mail_folder.is_some();
+        if sends && self.mail_from.is_none() {
+            return refuse("mail_from", "must be set where mails are sent");
+        }
+        let is_address = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        if self.public_url.as_ref().is_some_and(|url| !is_address(url)) {
+            return refuse("public_url", "must begin with https:// or http://");
         }
         if self.redis_prefix.is_empty() || self.redis_prefix.contains(['{', '}', ' ']) {
             return refuse(
@@ -224,6 +259,12 @@ impl Settings {
     #[must_use]
     pub const fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_seconds)
+    }
+
+    /// The grace period of a deleted tenant as a duration.
+    #[must_use]
+    pub const fn tenant_grace(&self) -> Duration {
+        Duration::from_secs(self.tenant_grace_seconds)
     }
 
     /// A setting that this process cannot do without.

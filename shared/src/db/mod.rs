@@ -16,7 +16,9 @@ mod tenant_tx;
 pub use each_tenant_tx::EachTenantTx;
 pub use error::DbError;
 pub use migrate::{MigrateError, migrate};
-pub use platform_tx::{Authenticator, Duty, Engine, Operator, PlatformTx};
+pub use platform_tx::{
+    Authenticator, Duty, Engine, Issuer, Operator, PlatformTx, Purger, Registrar,
+};
 pub use pool::{Database, DatabaseUrls, PoolSettings};
 pub use roles::{LoginUrls, RolesError, connection_url, create_logins};
 pub use tenant_tx::TenantTx;

@@ -13,15 +13,24 @@ pub trait Duty: Send + Sync + 'static {
     const ROLE: &'static str;
 }
 
-/// Reads API keys and tenant status to learn who calls, before a tenant is known.
+/// Reads keys, sessions, roles and tenant status to learn who calls, before a tenant is known.
 #[derive(Debug)]
 pub struct Authenticator;
 /// Moves jobs of all tenants: claims, finishes, sweeps, schedules.
 #[derive(Debug)]
 pub struct Engine;
+/// Checks passwords, makes and ends sessions, keeps the keys that sign tokens.
+#[derive(Debug)]
+pub struct Issuer;
 /// Acts for a system administrator: tenants, first keys, the fleet.
 #[derive(Debug)]
 pub struct Operator;
+/// Lets people in: identities, which belong to no tenant, and the memberships that they come to.
+#[derive(Debug)]
+pub struct Registrar;
+/// Takes away the rows of tenants that are being purged, and of no others.
+#[derive(Debug)]
+pub struct Purger;
 
 impl Duty for Authenticator {
     const ROLE: &'static str = "unity_authenticator";
@@ -29,8 +38,17 @@ impl Duty for Authenticator {
 impl Duty for Engine {
     const ROLE: &'static str = "unity_engine";
 }
+impl Duty for Issuer {
+    const ROLE: &'static str = "unity_issuer";
+}
 impl Duty for Operator {
     const ROLE: &'static str = "unity_operator";
+}
+impl Duty for Registrar {
+    const ROLE: &'static str = "unity_registrar";
+}
+impl Duty for Purger {
+    const ROLE: &'static str = "unity_purger";
 }
 
 /// A session in the role of duty `D`. Dropping one that began a transaction undoes it.

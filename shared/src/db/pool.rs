@@ -7,7 +7,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{Authenticator, DbError, Duty, EachTenantTx, Engine, Operator, PlatformTx, TenantTx};
+use super::{
+    Authenticator, DbError, Duty, EachTenantTx, Engine, Issuer, Operator, PlatformTx, Purger,
+    Registrar, TenantTx,
+};
 use crate::{clock::Clock, ids::TenantId};
 
 /// The two logins of one installation.
@@ -45,7 +48,10 @@ pub struct Database {
     each_tenant: PgPool,
     authenticator: PgPool,
     engine: PgPool,
+    issuer: PgPool,
     operator: PgPool,
+    purger: PgPool,
+    registrar: PgPool,
 }
 
 /// One duty's pool, from which its transactions begin.
@@ -73,7 +79,10 @@ impl Database {
             app: open(app, None, settings),
             authenticator: open(platform.clone(), Some(Authenticator::ROLE), settings),
             engine: open(platform.clone(), Some(Engine::ROLE), settings),
-            operator: open(platform, Some(Operator::ROLE), settings),
+            issuer: open(platform.clone(), Some(Issuer::ROLE), settings),
+            operator: open(platform.clone(), Some(Operator::ROLE), settings),
+            purger: open(platform.clone(), Some(Purger::ROLE), settings),
+            registrar: open(platform, Some(Registrar::ROLE), settings),
         };
         for pool in [&database.app, &database.engine] {
             refuse_bypass(pool).await?;
@@ -91,7 +100,7 @@ impl Database {
         EachTenantTx::begin(&self.each_tenant).await
     }
 
-    /// Finds the owner of an API key before a tenant is known.
+    /// Finds the owner of a key or session before a tenant is known.
     #[must_use]
     pub const fn authenticator(&self) -> PlatformPool<'_, Authenticator> {
         PlatformPool {
@@ -109,11 +118,38 @@ impl Database {
         }
     }
 
+    /// Lets people in and out.
+    #[must_use]
+    pub const fn issuer(&self) -> PlatformPool<'_, Issuer> {
+        PlatformPool {
+            pool: &self.issuer,
+            duty: PhantomData,
+        }
+    }
+
     /// What a system administrator does.
     #[must_use]
     pub const fn operator(&self) -> PlatformPool<'_, Operator> {
         PlatformPool {
             pool: &self.operator,
+            duty: PhantomData,
+        }
+    }
+
+    /// Lets people in.
+    #[must_use]
+    pub const fn registrar(&self) -> PlatformPool<'_, Registrar> {
+        PlatformPool {
+            pool: &self.registrar,
+            duty: PhantomData,
+        }
+    }
+
+    /// Takes a tenant's data away.
+    #[must_use]
+    pub const fn purger(&self) -> PlatformPool<'_, Purger> {
+        PlatformPool {
+            pool: &self.purger,
             duty: PhantomData,
         }
     }
@@ -149,7 +185,10 @@ impl Database {
             self.each_tenant.close(),
             self.authenticator.close(),
             self.engine.close(),
-            self.operator.close()
+            self.issuer.close(),
+            self.operator.close(),
+            self.purger.close(),
+            self.registrar.close()
         );
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
-use super::{Authenticator, Duty, Engine, Operator};
+use super::{Authenticator, Duty, Engine, Issuer, Operator, Purger, Registrar};
 
 /// Connection URLs of the two logins.
 #[derive(Debug, Clone)]
@@ -47,7 +47,14 @@ pub async fn create_logins(owner_url: &str, password: &str) -> Result<LoginUrls,
         .map_err(RolesError::Connect)?;
     let app = format!("{database}_login_app");
     let platform = format!("{database}_login_platform");
-    let duties = [Authenticator::ROLE, Engine::ROLE, Operator::ROLE];
+    let duties = [
+        Authenticator::ROLE,
+        Engine::ROLE,
+        Issuer::ROLE,
+        Operator::ROLE,
+        Purger::ROLE,
+        Registrar::ROLE,
+    ];
     create_login(&mut connection, &app, "INHERIT", password, &["unity_app"]).await?;
     create_login(&mut connection, &platform, "NOINHERIT", password, &duties).await?;
     let _ = connection.close().await;

@@ -76,7 +76,8 @@ impl ClaimedJob {
 }
 
 /// Claims what still is queued among `claim.jobs`: `running`, one attempt and one fence more, a
-/// lease. What is not answered was not claimed.
+/// lease. What is not answered was not claimed. A tenant that was taken out of use since the gate
+/// admitted its job keeps the job queued.
 ///
 /// The share lock on the epoch's row makes a refill wait for this statement, and this statement
 /// fail after the refill: see [`crate::queue::refill`].
@@ -85,17 +86,18 @@ pub async fn claim_jobs(
     claim: &Claim<'_>,
     now: DateTime<Utc>,
 ) -> Result<Vec<ClaimedJob>, DbError> {
-    let tenants: Vec<String> = claim
-        .jobs
-        .iter()
-        .map(|(tenant, _)| tenant.to_string())
-        .collect();
-    let ids: Vec<uuid::Uuid> = claim.jobs.iter().map(|(_, id)| id.as_uuid()).collect();
+    // In the order in which every statement locks rows.
+    let mut jobs: Vec<&(TenantId, JobId)> = claim.jobs.iter().collect();
+    jobs.sort_unstable();
+    let tenants: Vec<String> = jobs.iter().map(|(tenant, _)| tenant.to_string()).collect();
+    let ids: Vec<uuid::Uuid> = jobs.iter().map(|(_, id)| id.as_uuid()).collect();
     let kinds: Vec<String> = claim.kinds.iter().map(|kind| (*kind).to_owned()).collect();
     let rows = sqlx::query_as!(
         ClaimedJob,
         r#"WITH admitted AS (
                SELECT epoch FROM gate_epochs WHERE shard = $1 AND epoch = $2 FOR SHARE
+           ), held AS (
+               SELECT id FROM tenants WHERE id = ANY($6::text[]) AND status <> 'active'
            ), claimed AS (
                UPDATE jobs AS job
                SET status = 'running', attempt = job.attempt + 1, fence = job.fence + 1,
@@ -104,6 +106,7 @@ pub async fn claim_jobs(
                FROM unnest($6::text[], $7::uuid[]) AS wanted (tenant_id, id), admitted
                WHERE job.tenant_id = wanted.tenant_id AND job.id = wanted.id
                  AND job.status = 'queued' AND job.kind = ANY($8::text[])
+                 AND job.tenant_id <> ALL (ARRAY(SELECT id FROM held))
                  AND (job.expires_at IS NULL OR job.expires_at > $5 OR job.started_at IS NOT NULL)
                RETURNING job.*
            )

@@ -1,13 +1,17 @@
 //! Puts jobs into the record. Whoever calls commits, and offers the jobs to the gate afterwards;
 //! if it dies in between, the sweeper offers them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
-use super::{Job, JobStatus, KindSpec, PayloadError, told_jobs};
+use super::{
+    Job, JobStatus, KindSpec, PayloadError,
+    supersede::{Bond, lock_bonds, supersede_older},
+    told_jobs,
+};
 use crate::{
     audit::Author,
     db::{DbError, Engine, Operator, PlatformTx, TenantTx},
@@ -133,6 +137,17 @@ impl NewJob {
     pub fn supersedes(&self, now: DateTime<Utc>) -> bool {
         self.kind.supersedes && self.resource_key.is_some() && self.run_at <= now
     }
+
+    fn bond<'a>(&'a self, tenant: &'a TenantId, now: DateTime<Utc>) -> Option<Bond<'a>> {
+        Some(Bond {
+            tenant,
+            kind: self.kind.name,
+            resource_key: self
+                .resource_key
+                .as_deref()
+                .filter(|_| self.supersedes(now))?,
+        })
+    }
 }
 
 /// What became of jobs that were to be written.
@@ -141,19 +156,32 @@ pub struct Enqueued {
     /// Those that were written. One is missing if its tenant is not active, or a switch drains its
     /// scope.
     pub written: HashSet<JobId>,
-    /// Older jobs that they took the place of; the gate should forget them.
-    pub superseded: Vec<JobId>,
+    /// Jobs whose place was taken; the gate should forget them, and whoever follows them be told. A
+    /// job that was written may be among them, where a newer one was.
+    pub superseded: Vec<(TenantId, JobId)>,
+}
+
+impl Enqueued {
+    /// Where a job is that was among those to be written at `now`.
+    #[must_use]
+    pub fn status_of(&self, job: &NewJob, now: DateTime<Utc>) -> JobStatus {
+        if self.superseded.iter().any(|(_, gone)| *gone == job.id) {
+            JobStatus::Superseded
+        } else {
+            job.first_status(now)
+        }
+    }
 }
 
 /// An order for a job, with who gave it.
-#[derive(Debug, Clone)]
-pub struct JobOrdered {
+#[derive(Debug, Clone, Copy)]
+pub struct JobOrdered<'a> {
     /// Whose job it is.
-    pub tenant: TenantId,
+    pub tenant: &'a TenantId,
     /// The job.
-    pub job: NewJob,
+    pub job: &'a NewJob,
     /// Who ordered it.
-    pub author: Arc<Author>,
+    pub author: &'a Author,
 }
 
 /// Writes jobs of the transaction's tenant. Whoever calls tells of them in the audit log.
@@ -171,12 +199,12 @@ pub async fn enqueue_jobs(
 /// statement. Begin a transaction if one of them supersedes others.
 pub async fn enqueue_for_tenants(
     tx: &mut PlatformTx<Engine>,
-    orders: &[JobOrdered],
+    orders: &[JobOrdered<'_>],
     now: DateTime<Utc>,
 ) -> Result<Enqueued, DbError> {
     let rows: Vec<Row<'_>> = orders
         .iter()
-        .map(|order| (&order.tenant, &order.job))
+        .map(|order| (order.tenant, order.job))
         .collect();
     let entries = told_jobs::entries(orders);
     if !rows.iter().any(|(_, job)| job.supersedes(now)) {
@@ -237,7 +265,7 @@ async fn select_tenants_without(
 ) -> Result<Vec<TenantId>, DbError> {
     let tenants = sqlx::query_scalar!(
         r#"SELECT id AS "id: TenantId" FROM tenants AS tenant
-           WHERE shard = $1 AND status = 'active'
+           WHERE shard = $1 AND status = 'active' AND id <> 'platform'
              AND NOT EXISTS (SELECT FROM jobs
                              WHERE tenant_id = tenant.id AND resource_key = $2 AND kind = $3
                                AND finished_at IS NULL)
@@ -256,16 +284,18 @@ async fn write(
     rows: &[Row<'_>],
     now: DateTime<Utc>,
 ) -> Result<Enqueued, DbError> {
-    let written = insert_jobs(connection, rows, &nothing_told(), now).await?;
-    let newer: Vec<Row<'_>> = rows
+    let bonds: Vec<Bond<'_>> = rows
         .iter()
-        .filter(|(_, job)| job.supersedes(now) && written.contains(&job.id))
-        .copied()
+        .filter_map(|(tenant, job)| job.bond(tenant, now))
         .collect();
-    let superseded = if newer.is_empty() {
+    if !bonds.is_empty() {
+        lock_bonds(connection, &bonds).await?;
+    }
+    let written = insert_jobs(connection, rows, &nothing_told(), now).await?;
+    let superseded = if bonds.is_empty() {
         Vec::new()
     } else {
-        supersede_older(connection, &newer, now).await?
+        supersede_older(connection, &bonds, now).await?
     };
     Ok(Enqueued {
         written,
@@ -333,47 +363,4 @@ async fn insert_jobs(
     .fetch_all(connection)
     .await?;
     Ok(written.into_iter().collect())
-}
-
-/// Ends the older jobs whose place the given ones take.
-async fn supersede_older(
-    connection: &mut PgConnection,
-    newer: &[Row<'_>],
-    now: DateTime<Utc>,
-) -> Result<Vec<JobId>, DbError> {
-    let tenants: Vec<String> = newer.iter().map(|(tenant, _)| tenant.to_string()).collect();
-    let ids: Vec<uuid::Uuid> = newer.iter().map(|(_, job)| job.id.as_uuid()).collect();
-    let kinds: Vec<String> = newer
-        .iter()
-        .map(|(_, job)| job.kind.name.to_owned())
-        .collect();
-    let keys: Vec<String> = newer
-        .iter()
-        .map(|(_, job)| job.resource_key.clone().unwrap_or_default())
-        .collect();
-    let superseded = sqlx::query_scalar!(
-        r#"WITH gone AS (
-               UPDATE jobs AS job
-               SET status = 'superseded', finished_at = $5
-               FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) AS newer (tenant_id, id, kind, resource_key)
-               WHERE job.tenant_id = newer.tenant_id AND job.resource_key = newer.resource_key
-                 AND job.kind = newer.kind AND job.id < newer.id
-                 AND job.finished_at IS NULL AND job.status IN ('scheduled', 'queued', 'retrying')
-               RETURNING job.tenant_id, job.id, job.kind, job.attempt
-           ), told AS (
-               SELECT tell(array_agg(tenant_id), array_agg(id), array_agg('job.superseded'::text),
-                           array_agg(jsonb_build_object('kind', kind, 'status', 'superseded', 'attempt', attempt,
-                                                        'error', NULL)), $5)
-               FROM gone
-           )
-           SELECT id AS "id!: JobId" FROM gone CROSS JOIN told"#,
-        &tenants,
-        &ids,
-        &kinds,
-        &keys,
-        now,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(superseded)
 }

@@ -4,17 +4,18 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     db::{DbError, Engine, PlatformTx},
-    ids::JobId,
+    ids::{JobId, TenantId},
 };
 
 /// Fails jobs whose first attempt has not begun by their `expires_at`, at most `limit` of them, with
-/// `expired`, and answers them: the gate should forget them.
+/// `expired`, and answers them: the gate should forget them, and
+/// whoever follows them be told.
 pub async fn expire_jobs(
     tx: &mut PlatformTx<Engine>,
     limit: i64,
     now: DateTime<Utc>,
-) -> Result<Vec<JobId>, DbError> {
-    let expired = sqlx::query_scalar!(
+) -> Result<Vec<(TenantId, JobId)>, DbError> {
+    let expired = sqlx::query!(
         r#"WITH late AS (
                SELECT tenant_id, id FROM jobs
                WHERE expires_at IS NOT NULL AND started_at IS NULL AND finished_at IS NULL AND expires_at <= $1
@@ -36,11 +37,14 @@ pub async fn expire_jobs(
                                                         'error', error)), $1)
                FROM ended
            )
-           SELECT id AS "id!: JobId" FROM ended CROSS JOIN told"#,
+           SELECT tenant_id AS "tenant_id!: TenantId", id AS "id!: JobId" FROM ended CROSS JOIN told"#,
         now,
         limit,
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(expired)
+    Ok(expired
+        .into_iter()
+        .map(|row| (row.tenant_id, row.id))
+        .collect())
 }

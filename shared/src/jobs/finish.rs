@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{JobFailure, lease::LeaseKey};
+use super::{
+    JobFailure,
+    lease::{LeaseKey, in_order},
+};
 use crate::{
     db::{DbError, Engine, PlatformTx},
     ids::{JobId, WorkerId},
@@ -37,6 +40,12 @@ pub struct Finish {
     pub started_at: DateTime<Utc>,
     /// What it came to.
     pub verdict: Verdict,
+}
+
+impl AsRef<LeaseKey> for Finish {
+    fn as_ref(&self) -> &LeaseKey {
+        &self.lease
+    }
 }
 
 /// A verdict in the columns of the statement.
@@ -92,7 +101,8 @@ impl Verdict {
     }
 }
 
-/// Verdicts as the arrays of the statement, one element for each.
+/// Verdicts as the arrays of the statement, one element for each, in the order in which every statement
+/// locks rows.
 #[derive(Default)]
 struct Batch {
     tenants: Vec<String>,
@@ -115,7 +125,7 @@ impl Batch {
             lease,
             started_at,
             verdict,
-        } in finishes
+        } in in_order(finishes.iter())
         {
             let Columns {
                 status,

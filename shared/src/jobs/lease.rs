@@ -24,7 +24,7 @@ pub struct LeaseKey {
 
 /// Items in the order of their jobs. Statements over many rows lock them in the order of their
 /// input, so two that meet wait for each other in one direction only.
-fn in_order<'a, T: AsRef<LeaseKey>>(items: impl Iterator<Item = &'a T>) -> Vec<&'a T> {
+pub(super) fn in_order<'a, T: AsRef<LeaseKey>>(items: impl Iterator<Item = &'a T>) -> Vec<&'a T> {
     let mut items: Vec<&T> = items.collect();
     items.sort_by(|a, b| {
         let (a, b) = (a.as_ref(), b.as_ref());

@@ -30,9 +30,11 @@ mod rescue;
 mod retry;
 mod revive;
 mod scan;
+mod supersede;
 mod switch;
 mod tally;
 mod told_jobs;
+mod waiting;
 
 pub use cancel::cancel_jobs;
 pub use choose::{Choice, Chosen, choose_to_cancel, choose_to_revive};
@@ -50,16 +52,18 @@ pub use lease::{LeaseKey, Report, deliver_cancels, record_progress, renew_leases
 pub use read::{
     JobFilter, Runner, find_job, find_jobs, find_runner, list_attempts, list_jobs, locate_job,
 };
-pub use rescue::{Rescued, rescue_expired_leases};
+pub use rescue::{Rescued, rescue_expired_leases, select_expired_leases};
 pub use retry::RetryPolicy;
 pub use revive::revive_jobs;
 pub use scan::{
-    count_later, count_waiting, raise_gate_epoch, select_idle, select_queued_page, select_running,
+    IdleJob, raise_gate_epoch, select_gate_epoch, select_idle, select_queued_page, select_running,
     select_running_page,
 };
+pub use supersede::{supersede_by_due, takes_a_place};
 pub use switch::{
-    Switch, SwitchAction, SwitchScope, end_switch, insert_switch, list_own_switches, list_switches,
-    select_switches,
+    Switch, SwitchAction, SwitchScope, SwitchSet, end_switch, insert_switch, list_own_switches,
+    list_switches, select_switches,
 };
 pub use tally::{RunningTally, tally_running};
 pub use told_jobs::jobs_created;
+pub use waiting::{count_later, count_waiting, count_waiting_of, lock_waiting, lock_waiting_of};

@@ -26,13 +26,17 @@ const CRASH_LIMIT: i32 = 3;
 /// after the last one, or after three crashes in a row, the job fails with `worker_crashed`. One that
 /// somebody wants to be cancelled ends as cancelled.
 ///
-/// Rows that another transaction holds are skipped, and nothing of a row's content is read, so no
-/// single row can hold up the rest.
+/// Rows that another transaction holds are skipped, and nothing of a row's content is read. A row that
+/// cannot be written all the same fails the statement: then rescue `only` one at a time, and the rest
+/// `without` those.
 pub async fn rescue_expired_leases(
     tx: &mut PlatformTx<Engine>,
     limit: i64,
+    only: Option<JobId>,
+    without: &[JobId],
     now: DateTime<Utc>,
 ) -> Result<Rescued, DbError> {
+    let without: Vec<uuid::Uuid> = without.iter().map(JobId::as_uuid).collect();
     let rows = sqlx::query!(
         r#"WITH expired AS (
                SELECT tenant_id, id, worker_id, attempt_started_at,
@@ -41,6 +45,7 @@ pub async fn rescue_expired_leases(
                            ELSE 'queued' END AS next
                FROM jobs
                WHERE status = 'running' AND lease_expires_at < $1
+                 AND ($4::uuid IS NULL OR id = $4) AND id <> ALL($5::uuid[])
                ORDER BY lease_expires_at
                LIMIT $2
                FOR UPDATE SKIP LOCKED
@@ -76,6 +81,8 @@ pub async fn rescue_expired_leases(
         now,
         limit,
         CRASH_LIMIT,
+        only.map(|id| id.as_uuid()),
+        &without,
     )
     .fetch_all(tx.connection())
     .await?;
@@ -95,4 +102,26 @@ pub async fn rescue_expired_leases(
         }
     }
     Ok(rescued)
+}
+
+/// Jobs whose lease has run out, at most `limit` of them, `without` those that could not be rescued.
+pub async fn select_expired_leases(
+    tx: &mut PlatformTx<Engine>,
+    limit: i64,
+    without: &[JobId],
+    now: DateTime<Utc>,
+) -> Result<Vec<JobId>, DbError> {
+    let without: Vec<uuid::Uuid> = without.iter().map(JobId::as_uuid).collect();
+    let expired = sqlx::query_scalar!(
+        r#"SELECT id AS "id: JobId" FROM jobs
+           WHERE status = 'running' AND lease_expires_at < $1 AND id <> ALL($3::uuid[])
+           ORDER BY lease_expires_at
+           LIMIT $2"#,
+        now,
+        limit,
+        &without,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(expired)
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    db::{DbError, Engine, PlatformTx, TenantTx},
+    db::{DbError, Engine, PlatformTx},
     ids::{JobId, TenantId, WorkerId},
     queue::{Offer, Running, ShardId},
 };
@@ -26,7 +26,7 @@ impl OfferRow {
     /// A row whose tenant id breaks the table's own check cannot exist; it would be left out.
     fn offer(&self) -> Option<Offer> {
         Some(Offer {
-            tenant_id: TenantId::parse(&self.tenant_id).ok()?,
+            tenant_id: TenantId::recall(&self.tenant_id).ok()?,
             id: self.id.into(),
             queue: self.queue.clone(),
             kind: self.kind.clone(),
@@ -90,57 +90,34 @@ pub async fn select_running_page(
     Ok(running(&rows))
 }
 
+/// A job that neither waits nor runs by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdleJob {
+    /// The job.
+    pub id: JobId,
+    /// When its row says that it ended; absent = it waits for its time, or there is no such row.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
 /// Those of the given jobs that neither wait nor run by their rows.
 pub async fn select_idle(
     tx: &mut PlatformTx<Engine>,
     jobs: &[(TenantId, JobId)],
-) -> Result<Vec<JobId>, DbError> {
+) -> Result<Vec<IdleJob>, DbError> {
     let tenants: Vec<String> = jobs.iter().map(|(tenant, _)| tenant.to_string()).collect();
     let ids: Vec<Uuid> = jobs.iter().map(|(_, id)| id.as_uuid()).collect();
-    let idle = sqlx::query_scalar!(
-        r#"SELECT known.id AS "id!: JobId"
+    let idle = sqlx::query_as!(
+        IdleJob,
+        r#"SELECT known.id AS "id!: JobId", job.finished_at AS "finished_at?"
            FROM unnest($1::text[], $2::uuid[]) AS known (tenant_id, id)
-           WHERE NOT EXISTS (SELECT FROM jobs AS job
-                             WHERE job.tenant_id = known.tenant_id AND job.id = known.id
-                               AND job.status IN ('queued', 'running'))"#,
+           LEFT JOIN jobs AS job ON job.tenant_id = known.tenant_id AND job.id = known.id
+           WHERE job.status IS NULL OR job.status NOT IN ('queued', 'running')"#,
         &tenants,
         &ids,
     )
     .fetch_all(tx.connection())
     .await?;
     Ok(idle)
-}
-
-/// How many of a tenant's jobs wait (scheduled, queued or retrying), counted up to `most`.
-pub async fn count_waiting(tx: &mut TenantTx, most: u32) -> Result<u32, DbError> {
-    let tenant = tx.tenant().clone();
-    let waiting = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM
-               (SELECT FROM jobs
-                WHERE tenant_id = $1 AND status IN ('scheduled', 'queued', 'retrying')
-                LIMIT $2) AS counted"#,
-        tenant.as_str(),
-        i64::from(most),
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(u32::try_from(waiting).unwrap_or(u32::MAX))
-}
-
-/// How many of a tenant's jobs wait for their time (scheduled or retrying), counted up to `most`.
-pub async fn count_later(tx: &mut TenantTx, most: u32) -> Result<u32, DbError> {
-    let tenant = tx.tenant().clone();
-    let later = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM
-               (SELECT FROM jobs
-                WHERE tenant_id = $1 AND status IN ('scheduled', 'retrying')
-                LIMIT $2) AS counted"#,
-        tenant.as_str(),
-        i64::from(most),
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(u32::try_from(later).unwrap_or(u32::MAX))
 }
 
 /// Those of the given jobs that run under a lease that is live at `now`.
@@ -175,11 +152,28 @@ fn running(rows: &[OfferRow]) -> Vec<Running> {
     running.collect()
 }
 
-/// Raises a shard's epoch: waits for claims under way and refuses later ones of the old epoch.
-pub async fn raise_gate_epoch(tx: &mut PlatformTx<Engine>, shard: ShardId) -> Result<i64, DbError> {
+/// The epoch under which a shard's claims count.
+pub async fn select_gate_epoch(
+    tx: &mut PlatformTx<Engine>,
+    shard: ShardId,
+) -> Result<i64, DbError> {
+    let epoch = sqlx::query_scalar!("SELECT epoch FROM gate_epochs WHERE shard = $1", shard.0)
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(epoch)
+}
+
+/// Raises a shard's epoch, above `seen`: waits for claims under way and refuses later ones of the old
+/// epoch.
+pub async fn raise_gate_epoch(
+    tx: &mut PlatformTx<Engine>,
+    shard: ShardId,
+    seen: i64,
+) -> Result<i64, DbError> {
     let epoch = sqlx::query_scalar!(
-        "UPDATE gate_epochs SET epoch = epoch + 1 WHERE shard = $1 RETURNING epoch",
-        shard.0
+        "UPDATE gate_epochs SET epoch = greatest(epoch, $2) + 1 WHERE shard = $1 RETURNING epoch",
+        shard.0,
+        seen,
     )
     .fetch_one(tx.connection())
     .await?;

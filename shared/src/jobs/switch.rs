@@ -52,6 +52,16 @@ pub struct Switch {
     pub expires_at: DateTime<Utc>,
 }
 
+/// The switches that were on at one moment.
+#[derive(Debug, Clone)]
+pub struct SwitchSet {
+    /// Rises with each switch that is put on or taken off, so of two readings it tells which is the
+    /// later. It does not change when one goes off by itself.
+    pub version: i64,
+    /// The switches.
+    pub switches: Vec<Switch>,
+}
+
 /// Puts a switch on. An unknown tenant violates `switches_tenant_id_fkey`.
 pub async fn insert_switch(tx: &mut PlatformTx<Operator>, switch: &Switch) -> Result<(), DbError> {
     let Switch {
@@ -97,11 +107,42 @@ pub async fn end_switch(
 }
 
 /// Every switch that is on, for admission. There are few: each was put on by hand.
+///
+/// No switch's row is ever removed, so those that were ever put on and those that were taken off,
+/// counted together, make a version; it is read in the same statement, and so of the same moment.
 pub async fn select_switches(
     tx: &mut PlatformTx<Engine>,
     now: DateTime<Utc>,
-) -> Result<Vec<Switch>, DbError> {
-    select_live(tx.connection(), now).await
+) -> Result<SwitchSet, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT changes.version AS "version!", live.id AS "id?: SwitchId", live.tenant_id AS "tenant?: TenantId",
+                  live.kind AS "kind?", live.action AS "action?: SwitchAction", live.reason AS "reason?",
+                  live.created_at AS "created_at?", live.expires_at AS "expires_at?"
+           FROM (SELECT count(*) + count(ended_at) AS version FROM switches) AS changes
+           LEFT JOIN switches AS live ON live.ended_at IS NULL AND live.expires_at > $1
+           ORDER BY live.id"#,
+        now,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let version = rows.first().map_or(0, |row| row.version);
+    let switches = rows.into_iter().filter_map(|row| {
+        Some(Switch {
+            id: row.id?,
+            scope: SwitchScope {
+                tenant: row.tenant,
+                kind: row.kind,
+            },
+            action: row.action?,
+            reason: row.reason?,
+            created_at: row.created_at?,
+            expires_at: row.expires_at?,
+        })
+    });
+    Ok(SwitchSet {
+        version,
+        switches: switches.collect(),
+    })
 }
 
 /// Every switch that is on, for operators.

@@ -28,13 +28,13 @@ struct Voice<'a> {
 }
 
 /// The entries for these orders, in the order of each author's first.
-pub(super) fn entries(orders: &[JobOrdered]) -> Value {
+pub(super) fn entries(orders: &[JobOrdered<'_>]) -> Value {
     let mut places: HashMap<Voice<'_>, usize> = HashMap::with_capacity(orders.len());
-    let mut groups: Vec<Vec<&JobOrdered>> = Vec::new();
+    let mut groups: Vec<Vec<&JobOrdered<'_>>> = Vec::new();
     for order in orders {
-        let author = &order.author;
+        let author = order.author;
         let voice = Voice {
-            tenant: &order.tenant,
+            tenant: order.tenant,
             actor: &author.actor,
             act_as: author.act_as.as_ref().map(|(grant, _)| *grant),
             source_address: author.source_address,
@@ -49,7 +49,7 @@ pub(super) fn entries(orders: &[JobOrdered]) -> Value {
     Value::Array(groups.iter().flat_map(|group| entries_of(group)).collect())
 }
 
-fn entries_of(group: &[&JobOrdered]) -> Vec<Value> {
+fn entries_of(group: &[&JobOrdered<'_>]) -> Vec<Value> {
     let Some(first) = group.first() else {
         return Vec::new();
     };
@@ -57,8 +57,8 @@ fn entries_of(group: &[&JobOrdered]) -> Vec<Value> {
         .iter()
         .map(|order| (order.job.id, order.job.kind_name()));
     let deed = jobs_created(jobs);
-    let tenant = &first.tenant;
-    let mut author = Author::clone(&first.author);
+    let tenant = first.tenant;
+    let mut author = first.author.clone();
     if group.len() > 1 {
         author.request_id = None;
     }

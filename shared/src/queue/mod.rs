@@ -9,6 +9,7 @@
 //! are never more than its limit; a worker that cannot renew stops its jobs before the lease ends.
 
 mod calls;
+mod epoch;
 mod gate;
 mod offer;
 mod refill;
@@ -23,12 +24,15 @@ mod wake;
 mod work;
 
 pub use calls::{CallCounts, CallsGranted, CallsWanted, Credential, into_hour};
+pub use epoch::Opening;
 pub use gate::{Gate, GateError, GateSettings};
 pub use offer::{Offer, Running};
-pub use refill::{RefillError, RefillReport, announce_limits, announce_switches, refill};
+pub use refill::{
+    RefillError, RefillReport, announce_changed_limits, announce_limits, announce_switches, refill,
+};
 pub use shard::{ReadyQueueKeys, ShardId};
 pub use told::Told;
 pub use verify::{Drift, VerifyError, verify};
 pub use view::{Obstacle, Place, Standing, TenantLoad};
 pub use wake::{Wake, WakeListener};
-pub use work::{Beat, Claims, Member, Settled};
+pub use work::{Beat, Claims, Member, ReadyJob, Settled};

@@ -2,8 +2,13 @@
 //!
 //! Order matters. Admission is closed first. Then the epoch in the database rises, which waits for
 //! claims under way and refuses later ones that name the old epoch: from here on the set of running
-//! rows can only shrink. Their slots are written, then the limits and the waiting jobs, and only
-//! then admission opens under the new epoch. So a refill can never let a tenant over its limit.
+//! rows can only shrink. What Redis held of jobs is removed, because it may be old or a part. The slots
+//! of running rows are written, then the limits and the waiting jobs, and only then admission opens
+//! under the new epoch. So a refill can never let a tenant over its limit.
+//!
+//! Two refills may be under way at once. Each names its epoch with every step, and the older one is
+//! refused from the moment at which the newer one has begun; so it cannot empty what the newer one
+//! wrote, nor open what is half filled.
 
 use std::time::Duration;
 
@@ -13,7 +18,7 @@ use super::{Gate, GateError};
 use crate::{
     db::{Database, DbError},
     jobs::{raise_gate_epoch, select_queued_page, select_running_page, select_switches},
-    tenancy::select_job_limits_page,
+    tenancy::{select_changed_job_limits, select_job_limits_page},
 };
 
 /// Why the gate is still closed. The next attempt starts over.
@@ -25,6 +30,10 @@ pub enum RefillError {
     /// Redis did not take them.
     #[error("could not write the rows into the gate")]
     Gate(#[from] GateError),
+    /// Another refill began meanwhile, or Redis was emptied once more. The gate is closed or the other
+    /// one opens it.
+    #[error("another refill has begun, or Redis was emptied meanwhile")]
+    Overtaken,
 }
 
 /// What a refill did.
@@ -50,13 +59,16 @@ pub async fn refill(
     now: DateTime<Utc>,
 ) -> Result<RefillReport, RefillError> {
     let started = std::time::Instant::now();
+    let server = gate.server().await;
     gate.close().await?;
     let epoch = raise_epoch(database, gate).await?;
-    let running = restore_running(database, gate).await?;
+    goes_on(gate.begin_refill(epoch).await?)?;
+    goes_on(gate.empty(epoch).await?)?;
+    let running = restore_running(database, gate, epoch).await?;
     announce_limits(database, gate).await?;
     announce_switches(database, gate, now).await?;
     let waiting = restore_waiting(database, gate).await?;
-    gate.open(Some(epoch), &[]).await?;
+    goes_on(gate.open(epoch, &server).await?)?;
     Ok(RefillReport {
         epoch,
         running,
@@ -65,12 +77,26 @@ pub async fn refill(
     })
 }
 
-async fn raise_epoch(database: &Database, gate: &Gate) -> Result<i64, DbError> {
-    let mut tx = database.engine().statement().await?;
-    raise_gate_epoch(&mut tx, gate.shard()).await
+const fn goes_on(may: bool) -> Result<(), RefillError> {
+    if may {
+        Ok(())
+    } else {
+        Err(RefillError::Overtaken)
+    }
 }
 
-async fn restore_running(database: &Database, gate: &Gate) -> Result<usize, RefillError> {
+/// Above what Redis has seen, too: a database that was restored from a backup is behind it.
+async fn raise_epoch(database: &Database, gate: &Gate) -> Result<i64, RefillError> {
+    let seen = gate.opening().await?.raised;
+    let mut tx = database.engine().statement().await?;
+    Ok(raise_gate_epoch(&mut tx, gate.shard(), seen).await?)
+}
+
+async fn restore_running(
+    database: &Database,
+    gate: &Gate,
+    epoch: i64,
+) -> Result<usize, RefillError> {
     let (mut after, mut count) = (None, 0);
     loop {
         let mut tx = database.engine().statement().await?;
@@ -80,7 +106,7 @@ async fn restore_running(database: &Database, gate: &Gate) -> Result<usize, Refi
         };
         after = Some(last.offer.id);
         count += page.len();
-        gate.open(None, &page).await?;
+        goes_on(gate.write_running(epoch, &page).await?)?;
     }
 }
 
@@ -91,15 +117,27 @@ pub async fn announce_limits(database: &Database, gate: &Gate) -> Result<(), Ref
         let mut tx = database.engine().statement().await?;
         let page = select_job_limits_page(&mut tx, gate.shard(), after.as_ref(), PAGE).await?;
         drop(tx);
-        let Some((last, _)) = page.last() else {
+        let Some(last) = page.last() else {
             return Ok(());
         };
-        after = Some(last.clone());
+        after = Some(last.tenant_id.clone());
         gate.set_limits(&page).await?;
         if i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE {
             return Ok(());
         }
     }
+}
+
+/// The same of tenants that have changed since an instant.
+pub async fn announce_changed_limits(
+    database: &Database,
+    gate: &Gate,
+    since: DateTime<Utc>,
+) -> Result<(), RefillError> {
+    let mut tx = database.engine().statement().await?;
+    let changed = select_changed_job_limits(&mut tx, gate.shard(), since, PAGE).await?;
+    drop(tx);
+    Ok(gate.set_limits(&changed).await?)
 }
 
 /// Brings the switches that are on to the gate; those that it has besides go off.

@@ -30,7 +30,7 @@ impl Told {
         let (tenant, job) = line.split_once('\t')?;
         let tenant = match tenant {
             "" => None,
-            known => Some(TenantId::parse(known).ok()?),
+            known => Some(TenantId::recall(known).ok()?),
         };
         let job = job.parse().ok()?;
         Some(Self { tenant, job })

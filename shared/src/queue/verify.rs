@@ -14,21 +14,26 @@ use crate::{
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, TenantId},
-    jobs::{select_idle, select_queued_page, select_running_page, tally_running},
-    tenancy::select_job_limits_page,
+    jobs::{select_idle, select_queued_page, select_running_page, select_switches, tally_running},
+    tenancy::{LimitsAt, select_job_limits_page},
 };
 
 /// What was found twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Drift {
-    /// Queued rows that the gate does not know: nobody will run them until they are offered.
+    /// Queued rows that the gate does not know or has no place for: nobody will run them until they are
+    /// offered.
     pub unknown: BTreeSet<JobId>,
     /// Jobs that the gate knows and whose rows neither wait nor run.
     pub stale: BTreeSet<JobId>,
-    /// Jobs that run under a live lease and have no live slot: no limit counts them.
+    /// Jobs that run under a live lease and that the gate does not count in full: no limit holds them.
     pub uncounted: BTreeSet<JobId>,
-    /// Tenants that run more jobs than they may, in all or of a kind. One whose limit was lowered is
-    /// among them until enough of its jobs have ended.
+    /// Tenants whose limits the gate has otherwise.
+    pub limits: BTreeSet<TenantId>,
+    /// Pauses that the gate has otherwise, as `tenant/kind`; an empty name = every one.
+    pub pauses: BTreeSet<String>,
+    /// Tenants that run more jobs than they may, in all or of a kind: a limit was lowered, or the tenant
+    /// suspended, and it drains. Rows and gate may well agree on that.
     pub over_limit: BTreeSet<TenantId>,
 }
 
@@ -51,9 +56,15 @@ impl Drift {
             unknown,
             stale,
             uncounted,
-            over_limit,
+            limits,
+            pauses,
+            over_limit: _,
         } = self;
-        unknown.is_empty() && stale.is_empty() && uncounted.is_empty() && over_limit.is_empty()
+        unknown.is_empty()
+            && stale.is_empty()
+            && uncounted.is_empty()
+            && limits.is_empty()
+            && pauses.is_empty()
     }
 
     /// What is in both.
@@ -62,6 +73,8 @@ impl Drift {
             unknown: &self.unknown & &later.unknown,
             stale: &self.stale & &later.stale,
             uncounted: &self.uncounted & &later.uncounted,
+            limits: &self.limits & &later.limits,
+            pauses: &self.pauses & &later.pauses,
             over_limit: &self.over_limit & &later.over_limit,
         }
     }
@@ -98,6 +111,8 @@ impl Comparison<'_> {
             unknown: self.unknown().await?,
             stale: self.stale().await?,
             uncounted: self.uncounted().await?,
+            limits: self.limits().await?,
+            pauses: self.pauses().await?,
             over_limit: self.over_limit().await?,
         })
     }
@@ -112,8 +127,7 @@ impl Comparison<'_> {
                 return Ok(found);
             };
             after = Some((last.tenant_id.clone(), last.id));
-            let ids: Vec<JobId> = page.iter().map(|offer| offer.id).collect();
-            found.extend(self.gate.unknown(&ids).await?);
+            found.extend(self.gate.forgotten(&page).await?);
         }
     }
 
@@ -123,7 +137,8 @@ impl Comparison<'_> {
             let (next, known) = self.gate.known(cursor).await?;
             if !known.is_empty() {
                 let mut tx = self.database.engine().statement().await?;
-                found.extend(select_idle(&mut tx, &known).await?);
+                let idle = select_idle(&mut tx, &known).await?;
+                found.extend(idle.into_iter().map(|job| job.id));
             }
             if next == 0 {
                 return Ok(found);
@@ -151,6 +166,29 @@ impl Comparison<'_> {
         }
     }
 
+    async fn limits(&self) -> Result<BTreeSet<TenantId>, VerifyError> {
+        let (mut after, mut found) = (None, BTreeSet::new());
+        loop {
+            let mut tx = self.database.engine().statement().await?;
+            let page =
+                select_job_limits_page(&mut tx, self.gate.shard(), after.as_ref(), PAGE).await?;
+            drop(tx);
+            let Some(last) = page.last() else {
+                return Ok(found);
+            };
+            after = Some(last.tenant_id.clone());
+            found.extend(self.gate.differing_limits(&page).await?);
+        }
+    }
+
+    async fn pauses(&self) -> Result<BTreeSet<String>, VerifyError> {
+        let mut tx = self.database.engine().statement().await?;
+        let switches = select_switches(&mut tx, self.clock.now()).await?;
+        drop(tx);
+        let differing = self.gate.differing_pauses(&switches).await?;
+        Ok(differing.into_iter().collect())
+    }
+
     async fn over_limit(&self) -> Result<BTreeSet<TenantId>, VerifyError> {
         let mut tx = self.database.engine().statement().await?;
         let tally = tally_running(&mut tx, self.gate.shard(), self.clock.now()).await?;
@@ -169,12 +207,15 @@ impl Comparison<'_> {
             let page =
                 select_job_limits_page(&mut tx, self.gate.shard(), after.as_ref(), PAGE).await?;
             drop(tx);
-            let Some((last, _)) = page.last() else {
+            let Some(last) = page.last() else {
                 return Ok(found);
             };
-            after = Some(last.clone());
-            for (tenant, limits) in page {
-                let Some(kinds) = running.get(&tenant) else {
+            after = Some(last.tenant_id.clone());
+            for LimitsAt {
+                tenant_id, limits, ..
+            } in page
+            {
+                let Some(kinds) = running.get(&tenant_id) else {
                     continue;
                 };
                 let all: i64 = kinds.values().sum();
@@ -183,7 +224,7 @@ impl Comparison<'_> {
                     .iter()
                     .any(|(kind, most)| kinds.get(kind).is_some_and(|has| *has > i64::from(*most)));
                 if all > i64::from(limits.max_concurrent) || over_kind {
-                    found.insert(tenant);
+                    found.insert(tenant_id);
                 }
             }
         }

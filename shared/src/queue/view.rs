@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::{Gate, GateError, Running};
+use super::{Gate, GateError};
 use crate::ids::{JobId, TenantId};
 
 /// Where the gate has a job.
@@ -63,6 +63,9 @@ pub struct Standing {
     /// Jobs of its kind that run now; absent where the kind has no limit of its own.
     #[serde(default)]
     pub kind_running: Option<u32>,
+    /// Which ones, at most 100.
+    #[serde(default)]
+    pub kind_holders: Vec<JobId>,
     /// The kind's own limit for this tenant; absent = it has none.
     #[serde(default)]
     pub kind_max_concurrent: Option<u32>,
@@ -82,11 +85,11 @@ pub struct Standing {
 pub struct TenantLoad {
     /// The tenant.
     pub tenant: TenantId,
-    /// Its jobs that wait in this queue; those parked behind a resource key do not count.
+    /// Its jobs that wait in this queue, also those behind a resource key that is taken.
     pub waiting: u64,
     /// Its jobs that run, over all queues.
     pub running: u64,
-    /// When the first in its line was due; absent = nothing waits.
+    /// When the one of them that has been due longest was; absent = nothing waits.
     pub oldest_due_at: Option<DateTime<Utc>>,
 }
 
@@ -112,7 +115,7 @@ impl Gate {
             .map_err(GateError::call("list waiting tenants"))?;
         let mut tenants: Vec<TenantId> = names
             .iter()
-            .filter_map(|name| TenantId::parse(name).ok())
+            .filter_map(|name| TenantId::recall(name).ok())
             .collect();
         tenants.sort();
         Ok(tenants)
@@ -138,7 +141,7 @@ impl Gate {
             .into_iter()
             .filter_map(|(tenant, waiting, running, oldest)| {
                 Some(TenantLoad {
-                    tenant: TenantId::parse(&tenant).ok()?,
+                    tenant: TenantId::recall(&tenant).ok()?,
                     waiting,
                     running,
                     oldest_due_at: oldest
@@ -150,36 +153,22 @@ impl Gate {
         Ok(loads.collect())
     }
 
-    /// Which of these running jobs have no live slot, so that their tenant's limit does not count them.
-    pub async fn uncounted(&self, running: &[Running]) -> Result<Vec<JobId>, GateError> {
-        if running.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut calls = redis::pipe();
-        for job in running {
-            calls.zscore(
-                self.key(&format!("slots:{}", job.offer.tenant_id)),
-                job.offer.id.to_string(),
-            );
-        }
-        let ends: Vec<Option<f64>> = calls
+    /// How often a tenant has called in the clock hour of `at`, as whoever counts calls has it; 0 where
+    /// nobody has counted any.
+    pub async fn api_calls(&self, tenant: &TenantId, at: DateTime<Utc>) -> Result<u32, GateError> {
+        let key = self.api_calls_key(tenant, at);
+        let calls: Option<u32> = redis::cmd("GET")
+            .arg(key)
             .query_async(&mut self.connection.clone())
             .await
-            .map_err(GateError::call("look slots up"))?;
-        let now = self.clock.now();
-        let is_live = |end: &Option<f64>| end.is_some_and(|end| instant(end) > Some(now));
-        let all = running.iter().zip(&ends);
-        Ok(all
-            .filter(|(_, end)| !is_live(end))
-            .map(|(job, _)| job.offer.id)
-            .collect())
+            .map_err(GateError::call("read a tenant's calls"))?;
+        Ok(calls.unwrap_or(0))
     }
-}
 
-/// The instant of a score in milliseconds, which a double holds exactly.
-fn instant(score: f64) -> Option<DateTime<Utc>> {
-    format!("{score:.0}")
-        .parse()
-        .ok()
-        .and_then(DateTime::from_timestamp_millis)
+    /// Where a tenant's calls of a clock hour are counted. Behind the installation's prefix it reads as
+    /// `tenant:{id}:api_calls:{date}:{hour}`.
+    fn api_calls_key(&self, tenant: &TenantId, at: DateTime<Utc>) -> String {
+        let hour = at.format("%Y-%m-%d:%H");
+        format!("{}:tenant:{tenant}:api_calls:{hour}", self.settings.prefix)
+    }
 }

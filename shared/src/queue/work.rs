@@ -42,6 +42,15 @@ pub struct Claims {
     pub passed_on: usize,
 }
 
+/// A job that came out of the ready queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadyJob {
+    /// The job.
+    pub id: JobId,
+    /// Whether it is the first of its entry, whose name it gives: the entry is forgotten with its claim.
+    pub first: bool,
+}
+
 /// A job that a worker is done with.
 #[derive(Debug, Clone, Copy)]
 pub struct Settled {
@@ -49,18 +58,27 @@ pub struct Settled {
     pub id: JobId,
     /// How long it ran, which its tenant is charged for; absent = it did not.
     pub ran: Option<Duration>,
+    /// Whether its row is queued again: then it waits where it stood before.
+    pub waits_again: bool,
 }
 
 impl Gate {
-    /// Takes fetched ids for a worker, where their slot is live and nobody has them.
-    pub async fn claim(&self, member: &Member<'_>, ids: &[JobId]) -> Result<Claims, GateError> {
+    /// Takes fetched jobs for a worker, where their slot is live and nobody has them. A member without
+    /// kinds passes them on to others.
+    pub async fn claim(&self, member: &Member<'_>, jobs: &[ReadyJob]) -> Result<Claims, GateError> {
         const OPERATION: &str = "claim jobs";
+        let entries: Vec<String> = jobs
+            .iter()
+            .filter(|job| job.first)
+            .map(|job| job.id.to_string())
+            .collect();
         let mut call = self.begin(&self.scripts.claim);
         call.arg(member.worker.to_string())
             .arg(member.queue)
-            .arg(member.kinds.join(","));
-        for id in ids {
-            call.arg(id.to_string());
+            .arg(member.kinds.join(","))
+            .arg(entries.join(","));
+        for job in jobs {
+            call.arg(job.id.to_string());
         }
         let answer: Vec<String> = self.invoke(OPERATION, &call).await?;
         let (epoch, tenants) = answer.split_first().ok_or_else(|| GateError::Answer {
@@ -69,11 +87,11 @@ impl Gate {
         })?;
         let admitted: Vec<(TenantId, JobId)> = tenants
             .iter()
-            .zip(ids)
-            .filter_map(|(tenant, id)| Some((TenantId::parse(tenant).ok()?, *id)))
+            .zip(jobs)
+            .filter_map(|(tenant, job)| Some((TenantId::recall(tenant).ok()?, job.id)))
             .collect();
         let passed_on = tenants.iter().filter(|tenant| *tenant == "-").count();
-        let refused = ids.len() - admitted.len() - passed_on;
+        let refused = jobs.len() - admitted.len() - passed_on;
         Ok(Claims {
             epoch: epoch.parse().ok(),
             admitted,
@@ -90,9 +108,17 @@ impl Gate {
         }
         let mut call = self.begin(&self.scripts.settle);
         call.arg(worker.to_string());
-        for Settled { id, ran } in jobs {
-            let ran = ran.map(|time| millis(time).to_string());
-            call.arg(id.to_string()).arg(ran.unwrap_or_default());
+        for Settled {
+            id,
+            ran,
+            waits_again,
+        } in jobs
+        {
+            let mut text = ran.map_or_else(String::new, |time| millis(time).to_string());
+            if *waits_again {
+                text.push('w');
+            }
+            call.arg(id.to_string()).arg(text);
         }
         self.invoke("settle jobs", &call).await
     }

@@ -31,10 +31,7 @@ impl ApiKey {
     /// A fresh key of a tenant, or of the platform.
     #[must_use]
     pub fn generate(tenant: Option<&TenantId>) -> Self {
-        let hint = tenant.map_or_else(
-            || PLATFORM_HINT.to_owned(),
-            |tenant| tenant.as_str().replace('-', "_"),
-        );
+        let hint = hint_of(tenant);
         let random = random_base62(RANDOM_LENGTH);
         let body = format!("uk_{hint}_{random}");
         let checksum = checksum(&body);
@@ -67,6 +64,14 @@ impl ApiKey {
         }
     }
 
+    /// Whether the tenant that the text names is the one that the stored row has. The row decides; a
+    /// text that says something else was put together by somebody.
+    #[must_use]
+    pub fn names(&self, tenant: Option<&TenantId>) -> bool {
+        let hint = self.0.rsplit_once('_').map(|(head, _)| head);
+        hint == Some(&format!("uk_{}", hint_of(tenant)))
+    }
+
     /// The key in clear text, for the one answer that shows it.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -94,6 +99,13 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ApiKey({}...)", self.display_prefix())
     }
+}
+
+fn hint_of(tenant: Option<&TenantId>) -> String {
+    tenant.map_or_else(
+        || PLATFORM_HINT.to_owned(),
+        |tenant| tenant.as_str().replace('-', "_"),
+    )
 }
 
 /// `length` characters, each of 62 with the same chance, from the system's random source.
@@ -130,6 +142,17 @@ mod tests {
         let key = ApiKey::generate(Some(&tenant));
         assert!(key.reveal().starts_with("uk_acme_corp_"));
         assert_eq!(ApiKey::parse(key.reveal()), Ok(key));
+    }
+
+    #[test]
+    fn a_key_names_one_tenant_and_none_of_a_similar_name() {
+        let tenant = |id: &str| TenantId::parse(id).unwrap();
+        let key = ApiKey::generate(Some(&tenant("acme-corp")));
+        assert!(key.names(Some(&tenant("acme-corp"))));
+        for other in ["acme", "corp", "acme-cor", "acme-corp-a", "acmecorp"] {
+            assert!(!key.names(Some(&tenant(other))), "{other}");
+        }
+        assert!(!key.names(None) && ApiKey::generate(None).names(None));
     }
 
     #[test]

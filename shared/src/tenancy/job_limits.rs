@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 
-use super::Plan;
+use super::{Plan, TenantStatus};
 use crate::{
     db::{DbError, Engine, Operator, PlatformTx},
     ids::TenantId,
@@ -28,6 +28,18 @@ pub struct JobLimits {
     pub max_waiting: u32,
 }
 
+/// A tenant's limits as its row had them at a version. The version rises with each change, so of two
+/// readings it tells which is the later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsAt {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The version of its row, at least 1.
+    pub version: i64,
+    /// The limits in force.
+    pub limits: JobLimits,
+}
+
 /// What a tenant agreed on besides its plan. Absent = the plan's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnJobLimits {
@@ -39,6 +51,34 @@ pub struct OwnJobLimits {
     pub per_kind: BTreeMap<String, u32>,
     /// See [`JobLimits::max_waiting`].
     pub max_waiting: Option<i32>,
+}
+
+impl JobLimits {
+    /// The same as the gate is to keep them for a tenant in this state: one that is not in use runs
+    /// nothing, and what waits is held.
+    #[must_use]
+    pub fn for_gate(self, status: TenantStatus) -> Self {
+        let max_concurrent = if status.in_use() {
+            self.max_concurrent
+        } else {
+            0
+        };
+        Self {
+            max_concurrent,
+            ..self
+        }
+    }
+}
+
+impl LimitsAt {
+    /// See [`JobLimits::for_gate`].
+    #[must_use]
+    pub fn for_gate(self, status: TenantStatus) -> Self {
+        Self {
+            limits: self.limits.for_gate(status),
+            ..self
+        }
+    }
 }
 
 impl OwnJobLimits {
@@ -60,20 +100,35 @@ impl OwnJobLimits {
     }
 }
 
-/// Sets what a tenant agreed on, as a whole, and answers the limits that hold from now on; `None` if
-/// there is no such tenant.
+/// The plan that a tenant is on, which stays as it is until the end of the transaction; `None` if there
+/// is no such tenant.
+pub async fn lock_plan(
+    tx: &mut PlatformTx<Operator>,
+    tenant: &TenantId,
+) -> Result<Option<Plan>, DbError> {
+    let plan = sqlx::query_scalar!(
+        r#"SELECT plan AS "plan: Plan" FROM tenants WHERE id = $1 FOR UPDATE"#,
+        tenant.as_str(),
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(plan)
+}
+
+/// Sets what a tenant agreed on, as a whole, and answers the limits that hold from now on and the
+/// tenant's state; `None` if there is no such tenant, or not any more.
 pub async fn update_job_limits(
     tx: &mut PlatformTx<Operator>,
     tenant: &TenantId,
     limits: &OwnJobLimits,
     now: DateTime<Utc>,
-) -> Result<Option<JobLimits>, DbError> {
-    let plan = sqlx::query_scalar!(
+) -> Result<Option<(LimitsAt, TenantStatus)>, DbError> {
+    let row = sqlx::query!(
         r#"UPDATE tenants
            SET max_concurrent = $2, weight = $3, per_kind = $4, max_waiting = $5,
                version = version + 1, updated_at = $6
-           WHERE id = $1
-           RETURNING plan AS "plan: Plan""#,
+           WHERE id = $1 AND status NOT IN ('purging', 'purged')
+           RETURNING plan AS "plan: Plan", version, status AS "status: TenantStatus""#,
         tenant.as_str(),
         limits.max_concurrent,
         limits.weight,
@@ -83,7 +138,14 @@ pub async fn update_job_limits(
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(plan.map(|plan| limits.clone().or(plan)))
+    Ok(row.map(|row| {
+        let limits = LimitsAt {
+            tenant_id: tenant.clone(),
+            version: row.version,
+            limits: limits.clone().or(row.plan),
+        };
+        (limits, row.status)
+    }))
 }
 
 /// Job limits of these tenants, for operators; one that does not exist is left out.
@@ -94,30 +156,32 @@ pub async fn list_job_limits(
     let tenants: Vec<String> = tenants.iter().map(TenantId::to_string).collect();
     let rows = sqlx::query_as!(
         LimitsRow,
-        r#"SELECT id AS "id: TenantId", plan AS "plan: Plan", max_concurrent, weight, max_waiting,
-                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
+        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", status AS "status: TenantStatus",
+                  max_concurrent, weight, max_waiting, per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
            FROM tenants
            WHERE id = ANY($1)"#,
         &tenants,
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(LimitsRow::limits).collect())
+    let limits = rows.into_iter().map(LimitsRow::limits);
+    Ok(limits.map(|at| (at.tenant_id, at.limits)).collect())
 }
 
-/// Job limits of a shard's tenants after the given one, by slug.
+/// What the gate is to keep of the limits of a shard's tenants after the given one, by slug. One that
+/// is being purged, or was, has none.
 pub async fn select_job_limits_page(
     tx: &mut PlatformTx<Engine>,
     shard: ShardId,
     after: Option<&TenantId>,
     limit: i64,
-) -> Result<Vec<(TenantId, JobLimits)>, DbError> {
+) -> Result<Vec<LimitsAt>, DbError> {
     let rows = sqlx::query_as!(
         LimitsRow,
-        r#"SELECT id AS "id: TenantId", plan AS "plan: Plan", max_concurrent, weight, max_waiting,
-                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
+        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", status AS "status: TenantStatus",
+                  max_concurrent, weight, max_waiting, per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
            FROM tenants
-           WHERE shard = $1 AND ($2::text IS NULL OR id > $2)
+           WHERE shard = $1 AND ($2::text IS NULL OR id > $2) AND status NOT IN ('purging', 'purged')
            ORDER BY id LIMIT $3"#,
         shard.0,
         after.map(TenantId::as_str),
@@ -125,12 +189,37 @@ pub async fn select_job_limits_page(
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(LimitsRow::limits).collect())
+    Ok(rows.into_iter().map(LimitsRow::for_gate).collect())
+}
+
+/// The same of tenants that have changed since an instant, in no order, at most `limit` of them.
+pub async fn select_changed_job_limits(
+    tx: &mut PlatformTx<Engine>,
+    shard: ShardId,
+    since: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<LimitsAt>, DbError> {
+    let rows = sqlx::query_as!(
+        LimitsRow,
+        r#"SELECT id AS "id: TenantId", version, plan AS "plan: Plan", status AS "status: TenantStatus",
+                  max_concurrent, weight, max_waiting, per_kind AS "per_kind: Json<BTreeMap<String, u32>>"
+           FROM tenants
+           WHERE updated_at > $2 AND shard = $1 AND status NOT IN ('purging', 'purged')
+           ORDER BY updated_at DESC LIMIT $3"#,
+        shard.0,
+        since,
+        limit,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(LimitsRow::for_gate).collect())
 }
 
 struct LimitsRow {
     id: TenantId,
+    version: i64,
     plan: Plan,
+    status: TenantStatus,
     max_concurrent: Option<i32>,
     weight: Option<i32>,
     max_waiting: Option<i32>,
@@ -138,13 +227,22 @@ struct LimitsRow {
 }
 
 impl LimitsRow {
-    fn limits(self) -> (TenantId, JobLimits) {
+    fn limits(self) -> LimitsAt {
         let own = OwnJobLimits {
             max_concurrent: self.max_concurrent,
             weight: self.weight,
             per_kind: self.per_kind.0,
             max_waiting: self.max_waiting,
         };
-        (self.id, own.or(self.plan))
+        LimitsAt {
+            tenant_id: self.id,
+            version: self.version,
+            limits: own.or(self.plan),
+        }
+    }
+
+    fn for_gate(self) -> LimitsAt {
+        let status = self.status;
+        self.limits().for_gate(status)
     }
 }

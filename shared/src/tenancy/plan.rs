@@ -80,4 +80,31 @@ impl Plan {
             max_waiting,
         }
     }
+
+    /// The highest limits that can be agreed on; see [`MostJobLimits`].
+    #[must_use]
+    pub const fn most_job_limits(self) -> MostJobLimits {
+        let (max_concurrent, weight, max_waiting) = match self {
+            Self::Free => (500, 100, 1_000_000),
+            Self::Pro => (2_000, 500, 10_000_000),
+            Self::Enterprise => (10_000, 1_000, 100_000_000),
+        };
+        MostJobLimits {
+            max_concurrent,
+            weight,
+            max_waiting,
+        }
+    }
+}
+
+/// How far the job limits of a tenant can be raised above the defaults of its plan. It is asked when
+/// limits are set; those in force stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MostJobLimits {
+    /// Of [`JobLimits::max_concurrent`], and of each kind in [`JobLimits::per_kind`].
+    pub max_concurrent: u32,
+    /// Of [`JobLimits::weight`].
+    pub weight: u32,
+    /// Of [`JobLimits::max_waiting`].
+    pub max_waiting: u32,
 }

@@ -6,9 +6,20 @@ use serde::{Deserialize, Serialize};
 /// sums and unit conversions cannot overflow.
 pub const QUOTA_MAX: u32 = 10_000_000;
 
-/// Declares both quota types from one list, so that a new quota cannot be forgotten in one of them.
+/// A quota, and what is used of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct QuotaUsage {
+    /// Most that the tenant may have.
+    pub limit: u32,
+    /// What it has, in whole units, rounded up; null if that is not known now. More than the limit where
+    /// that was lowered: nothing new then.
+    #[schema(required)]
+    pub used: Option<u32>,
+}
+
+/// Declares the quotas' types from one list, so that a new quota cannot be forgotten in one of them.
 macro_rules! quotas {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[$doc:meta])* $variant:ident $name:ident,)*) => {
         /// What a tenant may use. Every value is a whole number from 0 to [`QUOTA_MAX`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
         pub struct ResourceQuota {
@@ -43,28 +54,68 @@ macro_rules! quotas {
                 names
             }
         }
+
+        /// Each quota, and what is used of it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+        pub struct QuotaReport {
+            $($(#[$doc])* pub $name: QuotaUsage,)*
+        }
+
+        impl QuotaReport {
+            /// The report of `usage_of` each quota.
+            pub fn of(mut usage_of: impl FnMut(Quota) -> QuotaUsage) -> Self {
+                Self { $($name: usage_of(Quota::$variant),)* }
+            }
+        }
+
+        /// One of the quotas.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Quota {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Quota {
+            /// Every quota.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name in the API and in rows.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($name),)*
+                }
+            }
+
+            /// Its value among all.
+            #[must_use]
+            pub const fn of(self, quotas: &ResourceQuota) -> u32 {
+                match self {
+                    $(Self::$variant => quotas.$name,)*
+                }
+            }
+        }
     };
 }
 
 quotas! {
     /// Kubernetes clusters the tenant may register.
-    kubernetes_clusters,
+    KubernetesClusters kubernetes_clusters,
     /// Plugins the tenant may install.
-    plugins,
+    Plugins plugins,
     /// People who may be members of the tenant.
-    users,
+    Users users,
     /// API calls in one clock hour.
-    api_calls_per_hour,
+    ApiCallsPerHour api_calls_per_hour,
     /// CPU cores that all pods together may request, and be limited to.
-    cpu_cores,
+    CpuCores cpu_cores,
     /// Memory of all pods together. The unit is GiB (2^30 bytes), whatever the name says.
-    memory_gb,
+    MemoryGb memory_gb,
     /// Storage of all volume claims together, in GiB.
-    storage_gb,
+    StorageGb storage_gb,
     /// SSH keys the tenant may keep.
-    ssh_keys,
+    SshKeys ssh_keys,
     /// Certificates the tenant may keep.
-    certificates,
+    Certificates certificates,
 }
 
 #[cfg(test)]

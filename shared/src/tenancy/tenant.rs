@@ -6,39 +6,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 
-use super::{ApiKey, JobLimits, OwnJobLimits, Plan, QuotaOverrides, ResourceQuota, Role};
+use super::{
+    ApiKey, JobLimits, OwnJobLimits, Plan, QuotaOverrides, ResourceQuota, Role, TenantStatus,
+};
 use crate::{
     db::{DbError, Operator, PlatformTx, TenantTx},
     ids::{ApiKeyId, TenantId, TenantUid, UserId},
 };
-
-/// Where a tenant is in its life.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    serde::Deserialize,
-    sqlx::Type,
-    utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum TenantStatus {
-    /// In use.
-    Active,
-    /// Refused everywhere, its jobs held.
-    Suspended,
-    /// To be purged when its grace period is over.
-    Deleted,
-    /// Being purged.
-    Purging,
-    /// Gone; only the tombstone is left.
-    Purged,
-}
 
 /// One tenant.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
@@ -62,6 +36,21 @@ pub struct Tenant {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+    /// Since when it is suspended; of a deleted one, whether it was. Null = it is not.
+    #[schema(required)]
+    pub suspended_at: Option<DateTime<Utc>>,
+    /// When it was deleted; null = it was not.
+    #[schema(required)]
+    pub deleted_at: Option<DateTime<Utc>>,
+    /// Until when a deleted tenant can be restored; afterwards it is purged. Null = it is not deleted.
+    #[schema(required)]
+    pub purge_after: Option<DateTime<Utc>>,
+    /// The operator's words for the last step of its life; null = none were given.
+    #[schema(required)]
+    pub status_reason: Option<String>,
+    /// What was agreed on besides the plan.
+    #[serde(skip)]
+    pub own_quota: QuotaOverrides,
     /// Rises with every change.
     #[serde(skip)]
     pub version: i64,
@@ -151,6 +140,13 @@ async fn insert_admin(
     )
     .execute(&mut *connection)
     .await?;
+    // Whatever its quota is, a tenant has its first administrator.
+    sqlx::query!(
+        "INSERT INTO quota_usage (tenant_id, name, used) VALUES ($1, 'users', 1)",
+        tenant.as_str(),
+    )
+    .execute(&mut *connection)
+    .await?;
     Ok(())
 }
 
@@ -196,62 +192,147 @@ pub async fn insert_api_key(
     Ok(id)
 }
 
+/// Which tenants a listing shows.
+#[derive(Debug, Clone, Default)]
+pub struct TenantFilter {
+    /// In this state; absent = in every state but `purged`.
+    pub status: Option<TenantStatus>,
+    /// On this plan; absent = on any.
+    pub plan: Option<Plan>,
+    /// With this text in their slug or name, whatever its case; absent = all.
+    pub text: Option<String>,
+}
+
 /// The transaction's own tenant.
 pub async fn find_tenant(tx: &mut TenantTx) -> Result<Option<Tenant>, DbError> {
     let id = tx.tenant().clone();
-    Ok(select_tenants(tx.connection(), Some(&id), None, 1)
-        .await?
-        .pop())
+    select_tenant(tx.connection(), &id).await
 }
 
-/// A page of all tenants after the given one, by slug.
+/// The transaction's own tenant, which nobody else changes until it ends.
+pub async fn lock_own_tenant(tx: &mut TenantTx) -> Result<Option<Tenant>, DbError> {
+    let id = tx.tenant().clone();
+    lock(tx.connection(), &id).await
+}
+
+/// A tenant that nobody else changes until this transaction ends; the platform is none.
+pub async fn lock_tenant(
+    tx: &mut PlatformTx<Operator>,
+    id: &TenantId,
+) -> Result<Option<Tenant>, DbError> {
+    if id.is_platform() {
+        return Ok(None);
+    }
+    lock(tx.connection(), id).await
+}
+
+/// A page of tenants after the given one, by slug. The platform is none of them.
 pub async fn list_tenants(
     tx: &mut PlatformTx<Operator>,
+    filter: &TenantFilter,
     after: Option<&TenantId>,
     limit: i64,
 ) -> Result<Vec<Tenant>, DbError> {
-    select_tenants(tx.connection(), None, after, limit).await
-}
-
-async fn select_tenants(
-    connection: &mut PgConnection,
-    id: Option<&TenantId>,
-    after: Option<&TenantId>,
-    limit: i64,
-) -> Result<Vec<Tenant>, DbError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        TenantRow,
         r#"SELECT id AS "id: TenantId", uid AS "uid: TenantUid", name, plan AS "plan: Plan",
                   status AS "status: TenantStatus", resource_quota AS "quota: Json<QuotaOverrides>",
                   max_concurrent, weight, max_waiting,
-                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>", version, created_at, updated_at
+                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>", version, created_at, updated_at,
+                  suspended_at, deleted_at, purge_after, status_reason
            FROM tenants
-           WHERE ($1::text IS NULL OR id = $1) AND ($2::text IS NULL OR id > $2)
+           WHERE id <> 'platform' AND ($1::text IS NULL OR id > $1)
+             AND CASE WHEN $2::text IS NULL THEN status <> 'purged' ELSE status = $2 END
+             AND ($3::text IS NULL OR plan = $3)
+             AND ($4::text IS NULL OR strpos(id, lower($4)) > 0 OR strpos(lower(name), lower($4)) > 0)
            ORDER BY id
-           LIMIT $3"#,
-        id.map(TenantId::as_str),
+           LIMIT $5"#,
         after.map(TenantId::as_str),
+        filter.status.map(TenantStatus::as_str),
+        filter.plan.map(Plan::as_str),
+        filter.text,
         limit,
     )
-    .fetch_all(connection)
+    .fetch_all(tx.connection())
     .await?;
-    let tenants = rows.into_iter().map(|row| Tenant {
-        namespace: row.id.namespace(),
-        id: row.id,
-        uid: row.uid,
-        name: row.name,
-        status: row.status,
-        resource_quota: row.quota.0.or(row.plan.default_quota()),
-        job_limits: OwnJobLimits {
-            max_concurrent: row.max_concurrent,
-            weight: row.weight,
-            per_kind: row.per_kind.0,
-            max_waiting: row.max_waiting,
+    Ok(rows.into_iter().map(TenantRow::tenant).collect())
+}
+
+async fn lock(connection: &mut PgConnection, id: &TenantId) -> Result<Option<Tenant>, DbError> {
+    sqlx::query_scalar!(
+        "SELECT version FROM tenants WHERE id = $1 FOR UPDATE",
+        id.as_str()
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    // Read anew: the row may have changed while it was waited for.
+    select_tenant(connection, id).await
+}
+
+async fn select_tenant(
+    connection: &mut PgConnection,
+    id: &TenantId,
+) -> Result<Option<Tenant>, DbError> {
+    let row = sqlx::query_as!(
+        TenantRow,
+        r#"SELECT id AS "id: TenantId", uid AS "uid: TenantUid", name, plan AS "plan: Plan",
+                  status AS "status: TenantStatus", resource_quota AS "quota: Json<QuotaOverrides>",
+                  max_concurrent, weight, max_waiting,
+                  per_kind AS "per_kind: Json<BTreeMap<String, u32>>", version, created_at, updated_at,
+                  suspended_at, deleted_at, purge_after, status_reason
+           FROM tenants WHERE id = $1"#,
+        id.as_str(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(TenantRow::tenant))
+}
+
+struct TenantRow {
+    id: TenantId,
+    uid: TenantUid,
+    name: String,
+    plan: Plan,
+    status: TenantStatus,
+    quota: Json<QuotaOverrides>,
+    max_concurrent: Option<i32>,
+    weight: Option<i32>,
+    max_waiting: Option<i32>,
+    per_kind: Json<BTreeMap<String, u32>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    suspended_at: Option<DateTime<Utc>>,
+    deleted_at: Option<DateTime<Utc>>,
+    purge_after: Option<DateTime<Utc>>,
+    status_reason: Option<String>,
+}
+
+impl TenantRow {
+    fn tenant(self) -> Tenant {
+        Tenant {
+            namespace: self.id.namespace(),
+            id: self.id,
+            uid: self.uid,
+            name: self.name,
+            status: self.status,
+            resource_quota: self.quota.0.or(self.plan.default_quota()),
+            own_quota: self.quota.0,
+            job_limits: OwnJobLimits {
+                max_concurrent: self.max_concurrent,
+                weight: self.weight,
+                per_kind: self.per_kind.0,
+                max_waiting: self.max_waiting,
+            }
+            .or(self.plan),
+            plan: self.plan,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            suspended_at: self.suspended_at,
+            deleted_at: self.deleted_at,
+            purge_after: self.purge_after,
+            status_reason: self.status_reason,
+            version: self.version,
         }
-        .or(row.plan),
-        plan: row.plan,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-        version: row.version,
-    });
-    Ok(tenants.collect())
+    }
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-const GROUPS: [&str; 5] = [
+const GROUPS: [&str; 8] = [
     "unity_app",
     "unity_auditor",
     "unity_authenticator",
     "unity_engine",
+    "unity_issuer",
     "unity_operator",
+    "unity_purger",
+    "unity_registrar",
 ];
 
 /// The only functions that act as their owner, each of which appends to the audit log and does nothing
@@ -124,7 +127,10 @@ async fn faults_of_memberships(
         (app, "unity_app"),
         (platform, "unity_authenticator"),
         (platform, "unity_engine"),
+        (platform, "unity_issuer"),
         (platform, "unity_operator"),
+        (platform, "unity_purger"),
+        (platform, "unity_registrar"),
     ]);
     let mut faults = Vec::new();
     for (member, group, inherits) in &found {

@@ -8,8 +8,14 @@ use sqlx::PgConnection;
 const OF_THE_PLATFORM: &[&str] = &[
     "_sqlx_migrations",
     "gate_epochs",
+    // Attempts are counted before it is known whose they are.
+    "login_attempts",
+    "refresh_tokens",
     "schedule_firings",
     "schedules",
+    // A person's, found before a tenant is known.
+    "sessions",
+    "signing_keys",
     // People are global identities; which tenants they belong to is in memberships.
     "users",
     "worker_pools",

@@ -25,7 +25,11 @@ const TRICKS: &[(&str, &str)] = &[
     ("ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY", "42501"),
     ("DROP POLICY tenant_isolation ON jobs", "42501"),
     ("CREATE POLICY wide ON jobs USING (true)", "42501"),
-    ("GRANT SELECT (hash) ON api_keys TO CURRENT_USER", "42501"),
+    // Where it has some right without passing it on, the database only warns: so it is tried out.
+    (
+        "GRANT SELECT (hash) ON api_keys TO CURRENT_USER; SELECT hash FROM api_keys",
+        "42501",
+    ),
     (
         "CREATE OR REPLACE FUNCTION current_tenant() RETURNS text LANGUAGE sql RETURN 'bravo'",
         "42501",

@@ -77,7 +77,7 @@ fn compare(document: &Value, schema: &Value, value: &Value, place: &str, faults:
         return;
     }
     compare_type(schema, value, place, faults);
-    let parts = parts_of(document, schema);
+    let parts = parts_of(document, schema, value);
     match value {
         Value::Object(fields) => {
             compare_fields(document, &parts, fields, place, faults);
@@ -97,13 +97,26 @@ fn compare(document: &Value, schema: &Value, value: &Value, place: &str, faults:
     }
 }
 
-/// The schema itself, or everything that it is put together from.
-fn parts_of<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
-    match schema["allOf"].as_array() {
-        Some(parts) => {
-            let resolved = parts.iter().map(|part| resolve(document, part));
-            resolved.flat_map(|part| parts_of(document, part)).collect()
-        }
+/// The schema itself, or everything that it is put together from: of parts that are a choice, the first
+/// whose required fields are all there.
+fn parts_of<'a>(document: &'a Value, schema: &'a Value, value: &Value) -> Vec<&'a Value> {
+    let schema = resolve(document, schema);
+    if let Some(parts) = schema["allOf"].as_array() {
+        return parts
+            .iter()
+            .flat_map(|part| parts_of(document, part, value))
+            .collect();
+    }
+    let fits = |choice: &&Value| {
+        let required = resolve(document, choice)["required"].as_array();
+        let mut names = required.into_iter().flatten();
+        names.all(|name| value.get(name.as_str().unwrap()).is_some())
+    };
+    match schema["oneOf"].as_array() {
+        Some(choices) => choices
+            .iter()
+            .find(fits)
+            .map_or_else(|| vec![schema], |choice| parts_of(document, choice, value)),
         None => vec![schema],
     }
 }

@@ -57,6 +57,21 @@ async fn limits_outside_their_ranges_are_refused_with_their_place() {
     ] {
         refusals.push(send("PUT", LIMITS, &order, 400, "body.invalid"));
     }
+    // The tenant is on the plan `pro`.
+    for (order, place) in [
+        (json!({ "max_concurrent": 2_001 }), "/max_concurrent"),
+        (json!({ "max_concurrent": 1, "weight": 501 }), "/weight"),
+        (
+            json!({ "max_concurrent": 1, "max_waiting": 10_000_001 }),
+            "/max_waiting",
+        ),
+        (
+            json!({ "max_concurrent": 1, "per_kind": { "probe": 2_001 } }),
+            "/per_kind/probe",
+        ),
+    ] {
+        refusals.push(send("PUT", LIMITS, &order, 422, "validation.failed").at(place));
+    }
     let good = json!({ "max_concurrent": 1 });
     for other in ["nobody", "No%20Tenant"] {
         let path = format!("/api/v1/tenants/{other}/job-limits");

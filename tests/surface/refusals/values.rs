@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{JOBS, Quiet, Refusal, TENANTS, Who, probe, tenant};
+use super::{BATCH, JOBS, Quiet, Refusal, TENANTS, Who, probe, tenant};
 
 fn job(field: &str, value: &Value) -> Refusal {
     let body = probe(field, value);
@@ -46,9 +46,13 @@ async fn a_value_outside_its_range_is_refused_with_its_place() {
         ("payload", json!([])),
         ("payload", json!(null)),
         ("payload", json!("text")),
-        ("payload", json!({ "echo": "x".repeat(65_536) })),
     ] {
         refusals.push(job(field, &value));
+    }
+    let large = probe("payload", &json!({ "echo": "x".repeat(65_536) }));
+    let batch = format!(r#"{{"jobs": [{}, {large}]}}"#, probe("priority", &json!(1)));
+    for (path, body, place) in [(JOBS, large, "/payload"), (BATCH, batch, "/jobs/1/payload")] {
+        refusals.push(Refusal::post(Who::Admin, path, body, 413, "payload.too_large").at(place));
     }
     for (labels, place) in [
         (json!({ "": "v" }), "/labels/"),

@@ -21,6 +21,11 @@ impl handler::Handler for Handler {
             }),
         }
         let attempt = context.job.attempt;
+        let millis = |ms: u32| Duration::from_millis(u64::from(ms));
+        // A snoozed attempt does not count, but each has a fence of its own.
+        if let Some(ms) = probe.snooze_ms.filter(|_| context.job.fence == 1) {
+            return Err(JobError::Snooze(millis(ms)));
+        }
         if probe.panic == Some(true) {
             panic_as_told();
         }
@@ -31,9 +36,15 @@ impl handler::Handler for Handler {
             });
         }
         if i64::from(attempt) <= i64::from(probe.fail_attempts.unwrap_or(0)) {
-            return Err(JobError::Retry {
-                code: "probe.failed".to_owned(),
-                message: format!("the probe was told to fail attempt {attempt}"),
+            let code = "probe.failed".to_owned();
+            let message = format!("the probe was told to fail attempt {attempt}");
+            return Err(match probe.retry_after_ms {
+                Some(ms) => JobError::RetryAfter {
+                    code,
+                    message,
+                    delay: millis(ms),
+                },
+                None => JobError::Retry { code, message },
             });
         }
         Ok(json!({ "echo": probe.echo, "attempt": attempt }))

@@ -1,11 +1,14 @@
 //! `provision_namespace`: brings the tenant's namespace to what its row says now.
 
 use serde_json::Value;
-use unity_kubernetes::{ClusterClient, ProvisionError, Step, TenantNamespace};
+use unity_kubernetes::{
+    ClusterClient, ClusterUse, ProvisionError, Step, TenantNamespace, read_use,
+};
 use unity_shared::{
-    db::Database,
+    db::{Database, DbError},
     jobs::kinds::ProvisionNamespace,
-    tenancy::{Tenant, TenantStatus, find_tenant},
+    telemetry::chain,
+    tenancy::{Quota, Tenant, TenantStatus, find_tenant, record_cluster_use},
 };
 
 use crate::{
@@ -27,11 +30,8 @@ impl Handler {
     }
 
     async fn desired(&self, context: &JobContext) -> Result<Tenant, JobError> {
-        let unavailable = |error: unity_shared::db::DbError| {
-            tracing::warn!(
-                error = unity_shared::telemetry::chain(&error),
-                "could not read the tenant"
-            );
+        let unavailable = |error: DbError| {
+            tracing::warn!(error = chain(&error), "could not read the tenant");
             JobError::Retry {
                 code: "database.unavailable".to_owned(),
                 message: "the tenant's record could not be read".to_owned(),
@@ -49,6 +49,34 @@ impl Handler {
                 message: "the tenant is not active".to_owned(),
             }),
         }
+    }
+}
+
+impl Handler {
+    /// Keeps what the cluster counts of the tenant's use. The next run counts again, so a failure is no
+    /// reason to fail the job.
+    async fn record_use(&self, context: &JobContext) {
+        match read_use(&self.cluster, context.tenant_id()).await {
+            Ok(Some(used)) => {
+                if let Err(error) = self.write_use(context, used).await {
+                    tracing::warn!(error = chain(&error), "could not keep a tenant's use");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = chain(&error), "could not read a tenant's use"),
+        }
+    }
+
+    async fn write_use(&self, context: &JobContext, used: ClusterUse) -> Result<(), DbError> {
+        let mut tx = self.database.tenant(context.tenant_id()).await?;
+        for (quota, used) in [
+            (Quota::CpuCores, used.cpu_cores),
+            (Quota::MemoryGb, used.memory_gib),
+            (Quota::StorageGb, used.storage_gib),
+        ] {
+            record_cluster_use(&mut tx, quota, used).await?;
+        }
+        tx.commit().await
     }
 }
 
@@ -75,6 +103,7 @@ impl handler::Handler for Handler {
         let report = unity_kubernetes::provision(&self.cluster, &desired, &mut tell)
             .await
             .map_err(|error| job_error(&error))?;
+        self.record_use(&context).await;
         serde_json::to_value(&report).map_err(|error| JobError::Fail {
             code: "result.unwritable".to_owned(),
             message: error.to_string(),
@@ -82,7 +111,7 @@ impl handler::Handler for Handler {
     }
 }
 
-fn job_error(error: &ProvisionError) -> JobError {
+pub(super) fn job_error(error: &ProvisionError) -> JobError {
     let code = error.code().to_owned();
     let message = error.message();
     match (error.retryable(), error.retry_after()) {

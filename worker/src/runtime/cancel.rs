@@ -1,9 +1,12 @@
 //! Ends running jobs that somebody wants to be cancelled.
 //!
 //! A message says which; the record says whether it is true, and notes that the worker knows. A
-//! message that is lost is made good by the next heartbeat, which reads the wish with the lease.
+//! message that is lost is made good by the next heartbeat, which reads the wish with the lease. One
+//! that comes between a job's claim and its start is kept for a moment.
 
-use tokio::sync::broadcast::error::RecvError;
+use std::time::Duration;
+
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use unity_shared::{
     clock::Clock,
     db::Database,
@@ -24,20 +27,33 @@ pub(super) struct Canceller {
     pub inflight: InFlight,
 }
 
+/// How long a message is kept for a job that this process does not have, or does not have yet. A claim
+/// takes less; whatever takes longer is for the heartbeat.
+const KEPT_FOR: Duration = Duration::from_secs(2);
+/// How often it is looked whether such a job has begun.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 impl Canceller {
     /// Listens until it is dropped.
     pub(super) async fn run(self) {
         let listener = self.gate.listen_for_cancels();
         let mut messages = listener.subscribe();
+        let mut early: Vec<(JobId, Instant)> = Vec::new();
         loop {
-            match messages.recv().await {
+            let message = tokio::select! {
+                message = messages.recv() => message,
+                () = tokio::time::sleep(LOOK_AGAIN), if !early.is_empty() => {
+                    self.look_again(&mut early).await;
+                    continue;
+                }
+            };
+            match message {
                 Ok(Wake::Message(text)) => {
-                    if let Some(key) = text
-                        .parse()
-                        .ok()
-                        .and_then(|id: JobId| self.inflight.key(id))
-                    {
-                        self.deliver(&[key]).await;
+                    if let Ok(id) = text.parse::<JobId>() {
+                        match self.inflight.key(id) {
+                            Some(key) => self.deliver(&[key]).await,
+                            None => early.push((id, Instant::now())),
+                        }
                     }
                 }
                 Ok(Wake::Reconnected) | Err(RecvError::Lagged(_)) => {
@@ -53,6 +69,16 @@ impl Canceller {
                 }
                 Err(RecvError::Closed) => return,
             }
+        }
+    }
+
+    /// Delivers the messages whose jobs have begun since, and forgets those that are old.
+    async fn look_again(&self, early: &mut Vec<(JobId, Instant)>) {
+        let begun = early.extract_if(.., |(id, _)| self.inflight.key(*id).is_some());
+        let begun: Vec<LeaseKey> = begun.filter_map(|(id, _)| self.inflight.key(id)).collect();
+        early.retain(|(_, since)| since.elapsed() < KEPT_FOR);
+        if !begun.is_empty() {
+            self.deliver(&begun).await;
         }
     }
 

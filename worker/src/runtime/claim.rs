@@ -8,13 +8,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use unity_shared::{
     batch::{BatchLimits, Batcher},
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
     jobs::{Claim, ClaimedJob, claim_jobs},
-    queue::{Claims, Gate, Member},
+    queue::{Claims, Gate, Member, ReadyJob},
     telemetry::chain,
 };
 
@@ -33,8 +34,8 @@ pub(super) struct Claimer {
 /// What became of an id that was fetched.
 #[derive(Debug, Clone)]
 pub(super) enum Claimed {
-    /// The job is this worker's.
-    Job(Box<ClaimedJob>),
+    /// The job is this worker's, under a lease that counts from that instant.
+    Job(Box<ClaimedJob>, Instant),
     /// The gate may have counted it as this worker's, and the record did not give it: the slot is to
     /// be freed.
     SlotOnly,
@@ -45,7 +46,7 @@ pub(super) enum Claimed {
 
 /// One call at a time: the next collects what is fetched meanwhile.
 const LIMITS: BatchLimits = BatchLimits {
-    items: 500,
+    items: 250,
     calls: NonZeroUsize::MIN,
 };
 /// How long to wait after the database or Redis did not answer. Places stay taken meanwhile, so the
@@ -56,36 +57,53 @@ const STEP_ASIDE: Duration = Duration::from_millis(50);
 
 impl Claimer {
     /// The queue in front of it.
-    pub(super) fn start(self) -> Batcher<JobId, Claimed> {
-        Batcher::start(LIMITS, move |ids: Vec<JobId>| {
+    pub(super) fn start(self) -> Batcher<ReadyJob, Claimed> {
+        Batcher::start(LIMITS, move |jobs: Vec<ReadyJob>| {
             let claimer = self.clone();
-            async move { claimer.claim(ids).await }
+            async move { claimer.claim(jobs).await }
         })
     }
 
-    async fn claim(&self, ids: Vec<JobId>) -> Vec<Claimed> {
-        let asked = self.clock.now();
+    /// Gives jobs that were fetched and find no place here to the next worker. If that fails their slots
+    /// end by themselves, and they wait again.
+    pub(super) async fn pass_on(&self, jobs: &[ReadyJob]) {
+        let nobody = Member {
+            worker: self.worker,
+            queue: &self.queue,
+            kinds: &[],
+        };
+        if let Err(error) = self.gate.claim(&nobody, jobs).await {
+            tracing::warn!(
+                error = chain(&error),
+                jobs = jobs.len(),
+                "could not pass jobs on"
+            );
+        }
+    }
+
+    async fn claim(&self, jobs: Vec<ReadyJob>) -> Vec<Claimed> {
+        let (asked, asked_at) = (self.clock.now(), Instant::now());
         let member = Member {
             worker: self.worker,
             queue: &self.queue,
             kinds: &self.kinds,
         };
-        let claims = match self.gate.claim(&member, &ids).await {
+        let claims = match self.gate.claim(&member, &jobs).await {
             Ok(claims) => claims,
             Err(error) => {
                 tracing::warn!(
                     error = chain(&error),
-                    jobs = ids.len(),
+                    jobs = jobs.len(),
                     "could not claim in the gate"
                 );
                 tokio::time::sleep(PAUSE).await;
-                return vec![Claimed::SlotOnly; ids.len()];
+                return vec![Claimed::SlotOnly; jobs.len()];
             }
         };
         if claims.refused > 0 {
             tracing::debug!(refused = claims.refused, "stale ids dropped");
         }
-        if claims.passed_on == ids.len() {
+        if claims.passed_on == jobs.len() {
             tokio::time::sleep(STEP_ASIDE).await;
         }
         let claimed = match self.claim_rows(&claims, asked).await {
@@ -93,13 +111,13 @@ impl Claimer {
             Err(error) => {
                 tracing::warn!(
                     error = chain(&error),
-                    jobs = ids.len(),
+                    jobs = jobs.len(),
                     "could not claim in the record"
                 );
                 tokio::time::sleep(PAUSE).await;
                 // It may have been done all the same: then the row is ours until its lease ends, and the slot
                 // must last as long. It ends by itself, and the sweeper offers what still waits.
-                return vec![Claimed::Nothing; ids.len()];
+                return vec![Claimed::Nothing; jobs.len()];
             }
         };
         metrics::counter!("unity_jobs_claimed_total").increment(claimed.len() as u64);
@@ -107,14 +125,16 @@ impl Claimer {
             claimed.into_iter().map(|job| (job.id, job)).collect();
         let mut slots: HashSet<JobId> = claims.admitted.iter().map(|(_, id)| *id).collect();
         // Of two copies of one id in a batch, the first has what there is.
-        let became = ids.iter().map(|id| match claimed.remove(id) {
-            Some(job) => {
-                slots.remove(id);
-                Claimed::Job(Box::new(job))
-            }
-            None if slots.remove(id) => Claimed::SlotOnly,
-            None => Claimed::Nothing,
-        });
+        let became = jobs
+            .iter()
+            .map(|ReadyJob { id, first: _ }| match claimed.remove(id) {
+                Some(job) => {
+                    slots.remove(id);
+                    Claimed::Job(Box::new(job), asked_at)
+                }
+                None if slots.remove(id) => Claimed::SlotOnly,
+                None => Claimed::Nothing,
+            });
         became.collect()
     }
 

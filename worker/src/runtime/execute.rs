@@ -25,6 +25,10 @@ enum Ending {
     Stopped,
 }
 
+/// How long a handler that is ended may take to its next await. One that computes without a pause, or
+/// blocks its thread, cannot be ended from outside; its job must not wait for it.
+const ABORT_TIME: Duration = Duration::from_secs(1);
+
 /// Runs the job and answers the verdict; `None` if the lease was lost and nothing may be written.
 pub(super) async fn execute(
     job: Arc<ClaimedJob>,
@@ -72,18 +76,27 @@ async fn run_bounded(
     };
     if place.stop_reason() == Some(Stop::Cancelled) {
         // Its token tells the handler, which may put things in order; the deadline is hard.
-        if let Ok(done) = tokio::time::timeout(grace, &mut task).await {
-            return ended(done);
+        // A lost lease ends the grace: another worker may begin the job.
+        tokio::select! {
+            done = &mut task => return ended(done),
+            () = tokio::time::sleep(grace) => {}
+            () = place.lost.cancelled() => {}
         }
     }
     // The handler learns of it through its token, then its task ends at its next await.
     place.token.cancel();
     task.abort();
-    match task.await {
+    match tokio::time::timeout(ABORT_TIME, task).await {
         // It obeyed its token, or was ended: why it had to stop is what counts.
-        Ok(Err(JobError::Cancelled { .. })) | Err(_) => ending,
+        Ok(Ok(Err(JobError::Cancelled { .. })) | Err(_)) => ending,
         // It was done in the same moment: what it did counts.
-        Ok(result) => Ending::Handler(result),
+        Ok(Ok(result)) => Ending::Handler(result),
+        Err(_) => {
+            tracing::error!(
+                "the handler does not let go of its thread; its verdict is written without it"
+            );
+            ending
+        }
     }
 }
 

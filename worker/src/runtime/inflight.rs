@@ -50,6 +50,7 @@ struct Entry {
     key: LeaseKey,
     offer: Offer,
     token: CancellationToken,
+    lost: CancellationToken,
     stop: Option<Stop>,
     renewed_at: Instant,
 }
@@ -61,6 +62,8 @@ pub(super) struct Place {
     fence: i64,
     /// Fires when the attempt is to end now.
     pub(super) token: CancellationToken,
+    /// Fires when the lease is lost: nothing may go on then, whatever it was given time for.
+    pub(super) lost: CancellationToken,
     list: InFlight,
 }
 
@@ -73,9 +76,9 @@ impl InFlight {
         }
     }
 
-    /// Adds an attempt whose lease was granted just now.
-    pub(super) fn enter(&self, job: &ClaimedJob) -> Place {
-        let token = CancellationToken::new();
+    /// Adds an attempt whose lease counts from `asked`, when it was asked for.
+    pub(super) fn enter(&self, job: &ClaimedJob, asked: Instant) -> Place {
+        let (token, lost) = (CancellationToken::new(), CancellationToken::new());
         let key = LeaseKey {
             tenant_id: job.tenant_id.clone(),
             id: job.id,
@@ -85,8 +88,9 @@ impl InFlight {
             key,
             offer: job.offer(),
             token: token.clone(),
+            lost: lost.clone(),
             stop: None,
-            renewed_at: Instant::now(),
+            renewed_at: asked,
         };
         self.lock().insert(job.id, entry);
         self.changed.notify_one();
@@ -94,6 +98,7 @@ impl InFlight {
             id: job.id,
             fence: job.fence,
             token,
+            lost,
             list: self.clone(),
         }
     }
@@ -185,6 +190,9 @@ impl Entry {
             self.stop = Some(stop);
         }
         self.token.cancel();
+        if stop == Stop::LeaseLost {
+            self.lost.cancel();
+        }
     }
 }
 
@@ -238,7 +246,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_attempt_that_was_not_renewed_ends_before_its_lease_does() {
         let list = InFlight::new(LEASE);
-        let place = list.enter(&job(1));
+        let place = list.enter(&job(1), Instant::now());
         tokio::time::advance(Duration::from_secs(7)).await;
         assert!(list.stop_overdue().is_some());
         assert!(!place.token.is_cancelled());
@@ -246,12 +254,24 @@ mod tests {
         assert_eq!(list.stop_overdue(), None);
         assert!(place.token.is_cancelled());
         assert_eq!(place.stop_reason(), Some(Stop::LeaseLost));
+        assert!(place.lost.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_counts_from_when_it_was_asked_for() {
+        let list = InFlight::new(LEASE);
+        let asked = Instant::now();
+        tokio::time::advance(Duration::from_secs(7)).await;
+        let place = list.enter(&job(1), asked);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        list.stop_overdue();
+        assert_eq!(place.stop_reason(), Some(Stop::LeaseLost));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_renewed_attempt_goes_on() {
         let list = InFlight::new(LEASE);
-        let place = list.enter(&job(1));
+        let place = list.enter(&job(1), Instant::now());
         for _ in 0..5 {
             tokio::time::advance(Duration::from_secs(5)).await;
             let keys: Vec<LeaseKey> = list.claims().into_iter().map(|(key, _)| key).collect();
@@ -264,7 +284,7 @@ mod tests {
     #[tokio::test]
     async fn a_lost_lease_outweighs_a_hand_back() {
         let list = InFlight::new(LEASE);
-        let place = list.enter(&job(1));
+        let place = list.enter(&job(1), Instant::now());
         list.stop_all(Stop::HandBack);
         list.stop(
             &LeaseKey {
@@ -279,7 +299,7 @@ mod tests {
     #[tokio::test]
     async fn a_cancelled_job_is_not_handed_back() {
         let list = InFlight::new(LEASE);
-        let place = list.enter(&job(1));
+        let place = list.enter(&job(1), Instant::now());
         list.stop_all(Stop::HandBack);
         let key = list.key(job(1).id).unwrap();
         list.stop(&key, Stop::Cancelled);
@@ -290,8 +310,8 @@ mod tests {
     #[tokio::test]
     async fn the_place_of_an_older_attempt_does_not_take_the_newer_one_out() {
         let list = InFlight::new(LEASE);
-        let older = list.enter(&job(1));
-        let newer = list.enter(&job(2));
+        let older = list.enter(&job(1), Instant::now());
+        let newer = list.enter(&job(2), Instant::now());
         drop(older);
         assert_eq!(list.len(), 1);
         drop(newer);

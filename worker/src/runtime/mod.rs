@@ -3,7 +3,8 @@
 //! | file | step |
 //! |---|---|
 //! | `worker` | puts the parts together on apalis' `Worker` and `Monitor` |
-//! | `source` | takes ids from the ready queue, one for each free place |
+//! | `source` | takes entries from the ready queue: one job, or several short ones |
+//! | `way` | leads each job of an entry through the steps below, in a place of its own |
 //! | `claim` | makes them this worker's, many in one statement |
 //! | `execute` | runs the handler on a task of its own, with an end to its time |
 //! | `heartbeat` | renews leases while handlers run, and ends those that cannot be renewed |
@@ -12,8 +13,9 @@
 //! | `drain` | a stop: nothing new, a limit for what runs, the rest handed back |
 //!
 //! `assignment` says which queue and kinds this process works on, `inflight` is the list of what it
-//! has in hand, `capacity` how much that may be, `cancel` ends what is not wanted any more. Claims, verdicts and settlements collect while one round trip is
-//! under way and go together in the next (`unity_shared::batch`).
+//! has in hand, `capacity` how much that may be, `cancel` ends what is not wanted any more. Claims,
+//! verdicts and settlements collect while one round trip is under way and go together in the next
+//! (`unity_shared::batch`).
 
 mod assignment;
 mod cancel;
@@ -28,6 +30,7 @@ mod progress;
 mod register;
 mod settle;
 mod source;
+mod way;
 mod worker;
 
 pub use assignment::{Assignment, AssignmentError};

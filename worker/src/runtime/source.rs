@@ -27,11 +27,12 @@ use unity_shared::{
     telemetry::chain,
 };
 
-/// An id from the ready queue, with the place that it takes in this worker.
+/// An entry of the ready queue: one job, or several short ones.
 #[derive(Debug)]
-pub(super) struct ReadyJob {
-    pub id: JobId,
-    /// Free again when it is dropped.
+pub(super) struct ReadyEntry {
+    /// At least one; the entry has the name of the first.
+    pub ids: Vec<JobId>,
+    /// The place of the first in this worker, free again when it is dropped.
     pub place: OwnedSemaphorePermit,
 }
 
@@ -45,7 +46,7 @@ const MISSED_HEARTBEATS: usize = 3;
 
 /// The backend.
 pub(super) struct GateSource {
-    inner: RedisStorage<ReadyJob>,
+    inner: RedisStorage<ReadyEntry>,
     places: PollSemaphore,
     place: Option<OwnedSemaphorePermit>,
     wake: WakeUp,
@@ -147,7 +148,7 @@ impl GateSource {
 }
 
 impl Backend for GateSource {
-    type Task = Task<ReadyJob>;
+    type Task = Task<ReadyEntry>;
     type Error = Never;
 
     fn poll_ready(
@@ -178,19 +179,15 @@ impl Backend for GateSource {
             }
             match self.inner.poll_next(cx, worker) {
                 Poll::Ready(Some(Ok(task))) => {
-                    let id = task
-                        .ctx()
-                        .task_id()
-                        .map(ToString::to_string)
-                        .unwrap_or_default();
-                    match (id.parse(), self.place.take()) {
-                        (Ok(id), Some(place)) => {
-                            let job = ReadyJob { id, place };
-                            return Poll::Ready(Some(Ok(TaskBuilder::new(job).build())));
+                    match (jobs_of(&task.args), self.place.take()) {
+                        (Some(ids), Some(place)) => {
+                            let entry = ReadyEntry { ids, place };
+                            return Poll::Ready(Some(Ok(TaskBuilder::new(entry).build())));
                         }
-                        // Not an id of ours: somebody else writes to this queue.
+                        // No ids of ours: somebody else writes to this queue.
                         (_, place) => {
-                            tracing::error!(%id, "foreign entry in the ready queue dropped");
+                            let name = task.ctx().task_id().map(ToString::to_string);
+                            tracing::error!(?name, "foreign entry in the ready queue dropped");
                             self.place = place;
                         }
                     }
@@ -223,7 +220,7 @@ impl Backend for GateSource {
 }
 
 impl BackendConfig for GateSource {
-    type Args = ReadyJob;
+    type Args = ReadyEntry;
     type Id = JobId;
     type Kind = Ephemeral;
     type Config = Config;
@@ -237,6 +234,15 @@ impl BackendConfig for GateSource {
     fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
         Identity::new()
     }
+}
+
+/// The jobs of an entry, as `lua/admission.lua` writes them; `None` if that is something else.
+fn jobs_of(entry: &[u8]) -> Option<Vec<JobId>> {
+    let text = std::str::from_utf8(entry).ok()?;
+    text.trim_end()
+        .split(',')
+        .map(|id| id.parse().ok())
+        .collect()
 }
 
 fn wait_for_work(mut receiver: broadcast::Receiver<Wake>) -> WakeUp {

@@ -2,17 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use apalis::prelude::{BoxDynError, Data, Monitor, WorkerBuilder, WorkerBuilderExt as _};
+use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt as _};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 use unity_kubernetes::ClusterClient;
 use unity_shared::{
-    batch::Batcher,
     clock::Clock,
     db::{Database, DbError},
-    ids::{JobId, WorkerId},
-    jobs::{ClaimedJob, Finish, LeaseKey, Report, Verdict},
-    queue::{Gate, Settled},
+    ids::WorkerId,
+    queue::Gate,
     telemetry::chain,
 };
 
@@ -20,18 +19,18 @@ use super::{
     assignment::Assignment,
     cancel::Canceller,
     capacity::Capacity,
-    claim::{Claimed, Claimer},
+    claim::Claimer,
     drain::{HAND_BACK_TIME, drain},
-    execute::execute,
     finish::Finisher,
     heartbeat::Heartbeat,
     inflight::InFlight,
     progress::Recorder,
     register::{Registration, insert_worker, mark_worker_stopped},
     settle::Settler,
-    source::{GateSource, Member, ReadyJob},
+    source::{GateSource, Member},
+    way::{Way, run_entry},
 };
-use crate::{handler::Registry, jobs};
+use crate::{handler::Registry, jobs, mail::Mailer};
 
 /// What jobs work with.
 #[derive(Debug, Clone)]
@@ -42,6 +41,8 @@ pub struct WorkerServices {
     pub gate: Gate,
     /// The cluster that tenants' namespaces are in.
     pub cluster: ClusterClient,
+    /// How mails leave.
+    pub mailer: Mailer,
     /// The time.
     pub clock: Clock,
 }
@@ -85,18 +86,6 @@ pub struct Worker {
 /// What apalis allows at once: the places decide, and their number changes.
 const MOST_AT_ONCE: usize = 100_000;
 
-/// What every job that passes through shares.
-#[derive(Clone)]
-struct Way {
-    claims: Batcher<JobId, Claimed>,
-    finishes: Batcher<Finish, bool>,
-    settlements: Batcher<Settled, ()>,
-    inflight: InFlight,
-    registry: Arc<Registry>,
-    reports: Batcher<Report, ()>,
-    clock: Clock,
-}
-
 impl Worker {
     /// A worker with an id of its own.
     #[must_use]
@@ -133,7 +122,14 @@ impl Worker {
 
         let inflight = InFlight::new(self.options.lease);
         let capacity = Capacity::new(self.options.concurrency);
-        let way = self.way(&queue, Arc::clone(&kinds), registry, inflight.clone());
+        let places = capacity.places();
+        let way = self.way(
+            &queue,
+            Arc::clone(&kinds),
+            registry,
+            inflight.clone(),
+            places,
+        );
         let canceller = Canceller {
             database: self.services.database.clone(),
             gate: self.services.gate.clone(),
@@ -170,12 +166,14 @@ impl Worker {
         kinds: Arc<[&'static str]>,
         registry: Registry,
         inflight: InFlight,
+        places: Arc<Semaphore>,
     ) -> Way {
         let WorkerServices {
             database,
             gate,
             clock,
             cluster: _,
+            mailer: _,
         } = &self.services;
         let claimer = Claimer {
             database: database.clone(),
@@ -201,12 +199,14 @@ impl Worker {
             clock: clock.clone(),
         };
         Way {
-            claims: claimer.start(),
+            claims: claimer.clone().start(),
+            claimer,
             finishes: finisher.start(),
             settlements: settler.start(),
             inflight,
             registry: Arc::new(registry),
             reports: recorder.start(),
+            places,
             clock: clock.clone(),
         }
     }
@@ -262,7 +262,7 @@ impl Worker {
                     .backend(source)
                     .concurrency(MOST_AT_ONCE)
                     .data(way.clone())
-                    .build(run_job)
+                    .build(run_entry)
             })
             .should_restart(move |_, error| {
                 // The backend mends itself, so an end is a defect; let the process say so and go.
@@ -304,77 +304,7 @@ impl Worker {
     }
 }
 
-/// One job, from its id to the slot that is free again.
-async fn run_job(ready: ReadyJob, way: Data<Way>) -> Result<(), BoxDynError> {
-    let ReadyJob { id, place } = ready;
-    let ran = match way.claims.call(id).await {
-        Some(Claimed::Job(job)) => {
-            let span = tracing::info_span!(
-                "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
-                request_id = job.request_id.map(tracing::field::display),
-            );
-            Some(carry_out(*job, &way).instrument(span).await)
-        }
-        Some(Claimed::SlotOnly) => None,
-        Some(Claimed::Nothing) | None => return Ok(()),
-    };
-    // The answer says only that it was tried; a slot that could not be freed ends by itself.
-    let _ = way.settlements.call(Settled { id, ran }).await;
-    // Only now may the source fetch another: the gate has counted this one out.
-    drop(place);
-    Ok(())
-}
-
-/// Runs a claimed job and writes its verdict. Answers how long the handler ran.
-async fn carry_out(job: ClaimedJob, way: &Way) -> Duration {
-    let started = tokio::time::Instant::now();
-    let place = way.inflight.enter(&job);
-    let lease = LeaseKey {
-        tenant_id: job.tenant_id.clone(),
-        id: job.id,
-        fence: job.fence,
-    };
-    let job = Arc::new(job);
-    let verdict = execute(
-        Arc::clone(&job),
-        &place,
-        &way.registry,
-        &way.reports,
-        &way.clock,
-    )
-    .await;
-    let ran = started.elapsed();
-    let Some(verdict) = verdict else {
-        tracing::warn!("lease lost, nothing written");
-        return ran;
-    };
-    let outcome = outcome_name(&verdict);
-    let finish = Finish {
-        lease,
-        started_at: job.attempt_started_at,
-        verdict,
-    };
-    let counted = way.finishes.call(finish).await.unwrap_or(false);
-    let seconds = ran.as_secs_f64();
-    metrics::histogram!("unity_job_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
-    metrics::counter!("unity_job_attempts_total", "kind" => job.kind.clone(), "outcome" => outcome)
-        .increment(1);
-    tracing::info!(outcome, counted, seconds, "attempt ended");
-    ran
-}
-
 /// A task of the worker that ends with it.
 fn beside(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(task.in_current_span()))
-}
-
-const fn outcome_name(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Succeeded(_) => "succeeded",
-        Verdict::Failed(_) => "failed",
-        Verdict::Retry(..) => "retried",
-        Verdict::Snoozed(_) => "snoozed",
-        Verdict::HandedBack => "handed_back",
-        Verdict::Cancelled(_) => "cancelled",
-    }
 }

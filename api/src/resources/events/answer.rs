@@ -19,6 +19,7 @@ use super::{
 use crate::{
     auth::{Caller, Credentials},
     error::ApiError,
+    long_poll::LongPoll,
     resources::page::PageLimit,
     serve::Closing,
     state::ApiState,
@@ -57,7 +58,12 @@ pub async fn answer(
 ) -> Result<Response, ApiError> {
     let cursor = query.cursor(headers)?;
     match query.form(headers)? {
-        Form::List(limit) => Ok(Json(list(state, &scope, cursor, limit).await?).into_response()),
+        Form::List(limit, wait) => {
+            let subject = scope.subject();
+            let poll = LongPoll::begin(state, subject, headers, caller, closing, wait);
+            let list = list_soon(state, &scope, cursor, limit, poll).await?;
+            Ok(Json(list).into_response())
+        }
         Form::Stream => {
             let closing = closing.map_or_else(CancellationToken::new, |Closing(token)| token);
             let credentials = Credentials::of(headers, caller);
@@ -66,30 +72,52 @@ pub async fn answer(
     }
 }
 
+/// The list when there is something in it, when nothing can follow, or when the wait is over.
+async fn list_soon(
+    state: &ApiState,
+    scope: &Scope,
+    cursor: Option<i64>,
+    limit: PageLimit,
+    mut poll: LongPoll,
+) -> Result<EventList, ApiError> {
+    let (mut list, mut ended) = list(state, scope, cursor, limit).await?;
+    // Without a number reading goes on where it began, or it would step over what happens meanwhile.
+    let cursor = cursor.unwrap_or(list.last_id);
+    while list.items.is_empty() && list.reset.is_none() && !ended {
+        if poll.is_over(state).await? {
+            break;
+        }
+        (list, ended) = self::list(state, scope, Some(cursor), limit).await?;
+    }
+    Ok(list)
+}
+
+/// The list as it is now, and whether nothing can follow it.
 async fn list(
     state: &ApiState,
     scope: &Scope,
     cursor: Option<i64>,
     limit: PageLimit,
-) -> Result<EventList, ApiError> {
+) -> Result<(EventList, bool), ApiError> {
     let mut reset = None;
     let mut after = match cursor {
         Some(number) => number,
         None => scope.beginning(&scope.read(state, 0, 1).await?.page),
     };
     loop {
-        let Found { page, ended: _ } = scope.read(state, after, limit.items()).await?;
+        let Found { page, ended } = scope.read(state, after, limit.items()).await?;
         if page.is_broken_after(after) {
             let bounds = Reset::of(&page);
             reset = cursor.is_some().then_some(bounds);
             after = bounds.resume_after();
             continue;
         }
-        return Ok(EventList {
+        let list = EventList {
             last_id: page.next_after(limit.items()).unwrap_or(page.latest_id),
             items: page.events,
             reset,
-        });
+        };
+        return Ok((list, ended));
     }
 }
 
@@ -105,8 +133,9 @@ async fn stream(
     // A first look, while an error can still be told by a status.
     let Found { page, ended } = scope.read(state, cursor.unwrap_or(0), 1).await?;
     let after = cursor.unwrap_or_else(|| scope.beginning(&page));
-    if cursor.is_some() && ended && page.events.is_empty() && !page.is_broken_after(after) {
-        // A browser comes again when a stream ends, unless it is told this.
+    if ended && page.events.is_empty() && !page.is_broken_after(after) {
+        // A browser comes again when a stream ends, unless it is told this. Who has no number is told it
+        // too where no event of the job is kept.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let source = EventSource::new(state, credentials, scope, after, news, place);

@@ -19,8 +19,8 @@ const BEAT: Duration = Duration::from_secs(5);
 /// closely is seen together.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often it is asked whether the caller would still be let in. With a second for which an answer
-/// may be remembered, a stream outlives its key by two at most.
-const CHECK: Duration = Duration::from_secs(1);
+/// may be remembered, a stream outlives its key, or its tenant's suspension, by less than two.
+const CHECK: Duration = Duration::from_millis(500);
 /// Silence after which a stream says that it lives.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -288,12 +288,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_ends_within_a_second_when_its_caller_is_refused() {
+    async fn a_stream_ends_within_half_a_second_when_its_caller_is_refused() {
         let script = Script::default();
         let (mut feed, _closing) = script.feed();
         feed.next().await;
         script.0.refused.store(true, Ordering::SeqCst);
-        assert_eq!(timed(&mut feed).await, (None, 10));
+        assert_eq!(timed(&mut feed).await, (None, 5));
     }
 
     #[tokio::test(start_paused = true)]

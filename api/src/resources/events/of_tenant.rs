@@ -24,7 +24,7 @@ use crate::{
 /// what happens next.
 ///
 /// In the stream, `id:` is the number, `event:` the type and `data:` the event on one line. A comment
-/// every 15 seconds says that the stream lives. It ends when its API key does, and when the server
+/// every 15 seconds says that the stream lives. It ends when its key or token does, and when the server
 /// stops; go on with `Last-Event-ID`. When the events that should follow are no longer kept, or the
 /// number has not been given yet, `event: reset` says so with `{oldest_id, latest_id}`, and the
 /// stream goes on with the oldest event that is kept.

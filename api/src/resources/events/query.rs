@@ -1,9 +1,11 @@
 //! Where the reader stands, and in which form it wants to read.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 
-use crate::{error::ApiError, resources::page::PageLimit};
+use crate::{error::ApiError, long_poll::read_wait, resources::page::PageLimit};
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -21,6 +23,9 @@ pub struct EventsQuery {
     /// Most events in a list; a stream has no such limit.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<i64>,
+    /// Seconds that a list waits for an event if there is none yet. A stream waits by itself.
+    #[param(minimum = 0, maximum = 30, default = 0)]
+    wait: Option<u64>,
 }
 
 /// The form of the answer.
@@ -28,8 +33,8 @@ pub struct EventsQuery {
 pub enum Form {
     /// Server-sent events, without an end.
     Stream,
-    /// One page of JSON.
-    List(PageLimit),
+    /// One page of JSON, and how long to wait for something to be in it.
+    List(PageLimit, Duration),
 }
 
 impl EventsQuery {
@@ -55,13 +60,16 @@ impl EventsQuery {
     /// The form that the reader wants.
     pub fn form(&self, headers: &HeaderMap) -> Result<Form, ApiError> {
         if wants_list(headers) {
-            return Ok(Form::List(PageLimit::read(self.limit)?));
+            return Ok(Form::List(
+                PageLimit::read(self.limit)?,
+                read_wait(self.wait)?,
+            ));
         }
-        match self.limit {
-            Some(_) => Err(ApiError::Query(
-                "limit is for lists: ask for application/json".to_owned(),
+        match (self.limit, self.wait) {
+            (None, None) => Ok(Form::Stream),
+            (Some(_), _) | (_, Some(_)) => Err(ApiError::Query(
+                "limit and wait are for lists: ask for application/json".to_owned(),
             )),
-            None => Ok(Form::Stream),
         }
     }
 }
@@ -114,6 +122,7 @@ mod tests {
             since,
             last_event_id,
             limit: None,
+            wait: None,
         }
     }
 

@@ -11,7 +11,7 @@ use unity_shared::{
 use super::{
     bulk::{BulkDone, BulkOrder, answer, told, within_limit},
     cancel::tell_gate,
-    repeat::{after_lost_race, find_before, keep},
+    repeat::{find_before, keep, or_before},
 };
 use crate::{
     audit::By,
@@ -61,7 +61,7 @@ pub async fn cancel_jobs(
             Ok(answer(&done))
         }
         Ok(Err(before)) => Ok(before),
-        Err(error) => after_lost_race(&state, &caller.tenant, request.as_ref(), error).await,
+        Err(error) => or_before(&state, &caller.tenant, request.as_ref(), error).await,
     }
 }
 

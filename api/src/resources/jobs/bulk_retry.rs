@@ -6,12 +6,11 @@ use unity_shared::{
     audit::{Action, Author, record},
     ids::{JobId, TenantId},
     jobs::{Choice, JobStatus, choose_to_revive, revive_jobs},
-    queue::Offer,
 };
 
 use super::{
     bulk::{BulkDone, BulkOrder, answer, told, within_limit},
-    repeat::{after_lost_race, find_before, keep},
+    repeat::{find_before, keep, or_before},
     retry::tell_gate,
 };
 use crate::{
@@ -60,11 +59,6 @@ pub async fn retry_jobs(
         Ok(chosen) => chosen,
         Err(before) => return Ok(before),
     };
-    let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-    state
-        .waiting_caps()
-        .take(&state, &caller.tenant, count)
-        .await?;
     match revive(
         &state,
         &author,
@@ -74,11 +68,8 @@ pub async fn retry_jobs(
     )
     .await
     {
-        Ok((offers, done)) => {
-            tell_gate(&state, &caller.tenant, &offers).await;
-            Ok(answer(&done))
-        }
-        Err(error) => after_lost_race(&state, &caller.tenant, request.as_ref(), error).await,
+        Ok(done) => Ok(answer(&done)),
+        Err(error) => or_before(&state, &caller.tenant, request.as_ref(), error).await,
     }
 }
 
@@ -103,25 +94,36 @@ async fn choose(
     Ok(Ok((chosen.iter().map(|job| job.id).collect(), more)))
 }
 
+/// Tries them again and tells the gate.
 async fn revive(
     state: &ApiState,
     author: &Author,
     tenant: &TenantId,
     (ids, more): (&[JobId], bool),
     request: Option<&IdempotentRequest>,
-) -> Result<(Vec<Offer>, BulkDone), ApiError> {
+) -> Result<BulkDone, ApiError> {
     let now = state.clock().now();
+    let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    let places = state.waiting_caps().take(state, tenant, count).await?;
+    let turn = places.turn().await;
     let mut tx = state.database().tenant(tenant).await?;
+    places.lock(&mut tx).await?;
     let offers = revive_jobs(&mut tx, ids, now).await?;
     let done = BulkDone {
         count: offers.len(),
         more,
     };
+    if !offers.is_empty() {
+        places.check(&mut tx).await?;
+    }
     let kept =
         |request: &IdempotentRequest| request.answer(StatusCode::ACCEPTED, None, json!(done));
     keep(&mut tx, request, kept, now).await?;
     let deed = told(Action::JOBS_RETRY, offers.iter().map(|offer| offer.id));
     record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
-    Ok((offers, done))
+    drop(turn);
+    tell_gate(state, tenant, &offers).await;
+    places.settle();
+    Ok(done)
 }

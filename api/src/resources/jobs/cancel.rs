@@ -10,7 +10,7 @@ use unity_shared::{
 
 use super::{
     find::tenant_to_search,
-    repeat::{after_lost_race, find_before, keep},
+    repeat::{find_before, keep, or_before},
     view::{JobView, accepted, address},
 };
 use crate::{
@@ -63,7 +63,7 @@ pub async fn cancel_job(
             Ok(accepted(job))
         }
         Ok(Err(before)) => Ok(before),
-        Err(error) => after_lost_race(&state, &tenant, request.as_ref(), error).await,
+        Err(error) => or_before(&state, &tenant, request.as_ref(), error).await,
     }
 }
 

@@ -7,18 +7,20 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use unity_shared::{
     audit::Author,
-    jobs::{JobOrdered, NewJob},
+    ids::RequestId,
+    jobs::{Enqueued, NewJob},
 };
 
 use super::{
     order::JobOrder,
+    repeat::or_before,
     view::{JobView, accepted, address},
-    write::{Written, write_apart},
+    write::{Apart, Written, write_apart},
 };
 use crate::{
     audit::By,
     auth::TenantCaller,
-    enqueue::why_not_written,
+    enqueue::{Fate, Order, why_not_written},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     middleware::CurrentRequestId,
@@ -41,6 +43,8 @@ use crate::{
          )),
         (status = 409, description = "A switch takes no such jobs in.", body = ProblemBody,
          content_type = "application/problem+json"),
+        (status = 413, description = "A payload over 64 KiB, or a body over 1 MiB.", body = ProblemBody,
+         content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 429, description = "As many jobs wait as may.", body = ProblemBody,
@@ -56,14 +60,56 @@ pub async fn create_job(
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<JobOrder>,
 ) -> Result<Response, ApiError> {
-    let job = order.accept(&state, caller.role, request_id, state.clock().now())?;
-    state.waiting_caps().take(&state, &caller.tenant, 1).await?;
-    let written = match idempotency.request(&raw) {
-        Some(request) => write_repeatable(&state, &caller, &author, &job, &request).await?,
-        None => Written::At(write_together(&state, &caller, author, &job).await?),
+    let request = idempotency.request(&raw);
+    let orderer = Orderer {
+        caller: &caller,
+        author,
+        request_id,
     };
-    match written {
-        Written::At(now) => Ok(accepted(job.first_state(&caller.tenant, now))),
+    match create(&state, orderer, order, request.as_ref()).await {
+        Ok(response) => Ok(response),
+        Err(refusal) => or_before(&state, &caller.tenant, request.as_ref(), refusal).await,
+    }
+}
+
+/// Who orders a job.
+struct Orderer<'a> {
+    caller: &'a TenantCaller,
+    author: Arc<Author>,
+    request_id: RequestId,
+}
+
+async fn create(
+    state: &ApiState,
+    orderer: Orderer<'_>,
+    order: JobOrder,
+    request: Option<&IdempotentRequest>,
+) -> Result<Response, ApiError> {
+    let Orderer {
+        caller,
+        author,
+        request_id,
+    } = orderer;
+    let now = state.clock().now();
+    let job = order.accept(state, caller.role, request_id, now)?;
+    let Some(request) = request else {
+        let now = write_together(state, caller, author, &job).await?;
+        return Ok(accepted(job.first_state(&caller.tenant, now)));
+    };
+    // In a transaction with the answer that a repetition gets.
+    let answer = |request: &IdempotentRequest, _: &Enqueued| {
+        let view = JobView::from(job.first_state(&caller.tenant, now));
+        request.answer(StatusCode::ACCEPTED, Some(&address(job.id)), json!(view))
+    };
+    let apart = Apart {
+        jobs: std::slice::from_ref(&job),
+        author: &author,
+        request: Some(request),
+        now,
+        is_batch: false,
+    };
+    match write_apart(state, caller, &apart, answer).await? {
+        Written::Now(_) => Ok(accepted(job.first_state(&caller.tenant, now))),
         Written::Before(response) => Ok(response),
     }
 }
@@ -75,10 +121,12 @@ async fn write_together(
     author: Arc<Author>,
     job: &NewJob,
 ) -> Result<DateTime<Utc>, ApiError> {
-    let order = JobOrdered {
+    let places = state.waiting_caps().take(state, &caller.tenant, 1).await?;
+    let order = Order {
         tenant: caller.tenant.clone(),
         job: job.clone(),
         author,
+        places,
     };
     let outcome = state
         .group_commit()
@@ -86,23 +134,8 @@ async fn write_together(
         .await
         .ok_or_else(|| ApiError::Defect("the group commit has ended".to_owned()))?;
     match outcome? {
-        Some(now) => Ok(now),
-        None => Err(why_not_written(state, &caller.tenant, job).await),
+        Fate::At(now) => Ok(now),
+        Fate::LeftOut => Err(why_not_written(state, &caller.tenant, job).await),
+        Fate::Full(refusal) => Err(refusal),
     }
-}
-
-/// In a transaction with the answer that a repetition gets.
-async fn write_repeatable(
-    state: &ApiState,
-    caller: &TenantCaller,
-    author: &Author,
-    job: &NewJob,
-    request: &IdempotentRequest,
-) -> Result<Written, ApiError> {
-    let answer = |request: &IdempotentRequest, now| {
-        let view = JobView::from(job.first_state(&caller.tenant, now));
-        request.answer(StatusCode::ACCEPTED, Some(&address(job.id)), json!(view))
-    };
-    let jobs = std::slice::from_ref(job);
-    write_apart(state, caller, author, jobs, Some(request), answer).await
 }

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use unity_shared::{
     ids::{JobId, RequestId},
-    jobs::{JobStatus, NewJob},
+    jobs::{Enqueued, JobStatus, NewJob},
 };
 
 use super::{
     order::JobOrder,
-    repeat::LOOK_AFTER,
-    write::{Written, write_apart},
+    repeat::{LOOK_AFTER, or_before},
+    write::{Apart, Written, write_apart},
 };
 use crate::{
     audit::By,
@@ -25,14 +25,15 @@ use crate::{
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     middleware::CurrentRequestId,
-    problem::{FieldError, ProblemBody},
+    problem::ProblemBody,
     state::ApiState,
     violations::Violations,
 };
 
 /// Most jobs of one request.
 const MOST: usize = 1000;
-/// A thousand jobs with payloads of a few kilobytes each.
+/// A thousand jobs of eight kilobytes each. Payloads may have eight times as much, but a body is held in
+/// memory as a whole, and a batch is one transaction: who has larger payloads sends fewer at once.
 const BODY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Jobs to be enqueued together.
@@ -55,11 +56,13 @@ pub struct BatchCreated {
 struct BatchItem {
     /// The job.
     id: JobId,
-    /// `queued`, or `scheduled` if its time has not come.
+    /// `queued`; `scheduled` if its time has not come; `superseded` if a later one of the batch took its
+    /// place.
     status: JobStatus,
 }
 
-/// Enqueues 1 to 1000 jobs of the caller's tenant: all of them or none. The body has at most 8 MiB.
+/// Enqueues 1 to 1000 jobs of the caller's tenant: all of them or none. The body has at most 8 MiB, so
+/// that jobs with large payloads are sent in smaller batches.
 #[utoipa::path(
     post,
     path = "/jobs:batch",
@@ -69,8 +72,12 @@ struct BatchItem {
     responses(
         (status = 202, description = "Committed: each job will be run at least once.", body = BatchCreated,
          headers(("Retry-After" = u32, description = "Seconds until looking makes sense."))),
-        (status = 409, description = "A switch takes one of them not in.", body = ProblemBody,
-         content_type = "application/problem+json"),
+        (status = 403, description = "The caller may not start one of them; `pointer` names it.",
+         body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "A switch takes one of them not in; `pointer` names it.",
+         body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "A body over 8 MiB, or a payload over 64 KiB; `pointer` names it.",
+         body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted; `pointer` names the job.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 429, description = "So many more jobs may not wait.", body = ProblemBody,
@@ -86,75 +93,103 @@ pub async fn create_batch(
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<BatchOrder, BODY_LIMIT_BYTES>,
 ) -> Result<Response, ApiError> {
-    let jobs = accept(&state, &caller, order, request_id)?;
-    let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
-    state
-        .waiting_caps()
-        .take(&state, &caller.tenant, count)
-        .await?;
     let request = idempotency.request(&raw);
-    let answer = |request: &IdempotentRequest, now| {
-        request.answer(StatusCode::ACCEPTED, None, json!(created(&jobs, now)))
+    let orderer = Orderer {
+        caller: &caller,
+        author: &author,
+        request_id,
     };
-    match write_apart(&state, &caller, &author, &jobs, request.as_ref(), answer).await? {
-        Written::At(now) => {
+    match create(&state, &orderer, order, request.as_ref()).await {
+        Ok(response) => Ok(response),
+        Err(refusal) => or_before(&state, &caller.tenant, request.as_ref(), refusal).await,
+    }
+}
+
+/// Who orders jobs.
+struct Orderer<'a> {
+    caller: &'a TenantCaller,
+    author: &'a Author,
+    request_id: RequestId,
+}
+
+async fn create(
+    state: &ApiState,
+    orderer: &Orderer<'_>,
+    order: BatchOrder,
+    request: Option<&IdempotentRequest>,
+) -> Result<Response, ApiError> {
+    let Orderer {
+        caller,
+        author,
+        request_id,
+    } = *orderer;
+    let now = state.clock().now();
+    let jobs = accept(state, caller, order, request_id, now)?;
+    let answer = |request: &IdempotentRequest, enqueued: &Enqueued| {
+        request.answer(
+            StatusCode::ACCEPTED,
+            None,
+            json!(created(&jobs, enqueued, now)),
+        )
+    };
+    let apart = Apart {
+        jobs: &jobs,
+        author,
+        request,
+        now,
+        is_batch: true,
+    };
+    match write_apart(state, caller, &apart, answer).await? {
+        Written::Now(enqueued) => {
             let look_after = [(header::RETRY_AFTER, LOOK_AFTER)];
-            let body = Json(created(&jobs, now));
+            let body = Json(created(&jobs, &enqueued, now));
             Ok((StatusCode::ACCEPTED, look_after, body).into_response())
         }
         Written::Before(response) => Ok(response),
     }
 }
 
-fn created(jobs: &[NewJob], now: DateTime<Utc>) -> BatchCreated {
+fn created(jobs: &[NewJob], enqueued: &Enqueued, now: DateTime<Utc>) -> BatchCreated {
     let items = jobs.iter().map(|job| BatchItem {
         id: job.id,
-        status: job.first_status(now),
+        status: enqueued.status_of(job, now),
     });
     BatchCreated {
         items: items.collect(),
     }
 }
 
-/// Every job as it will be written, or the faults of all of them, each under its place in the body.
+/// Every job as it will be written, or what is wrong with all of them, each fault under its place in the
+/// body. What the caller may not start goes before what is too large, and that before other faults.
 fn accept(
     state: &ApiState,
     caller: &TenantCaller,
     order: BatchOrder,
     request_id: RequestId,
+    now: DateTime<Utc>,
 ) -> Result<Vec<NewJob>, ApiError> {
-    let now = state.clock().now();
-    let mut faults = Vec::new();
     if !(1..=MOST).contains(&order.jobs.len()) {
         let mut violations = Violations::default();
         violations.add("/jobs", "count", &format!("must be 1 to {MOST} jobs"));
         violations.finish()?;
     }
     let mut jobs = Vec::with_capacity(order.jobs.len());
+    let (mut forbidden, mut too_large, mut faults) = (None, None, Vec::new());
     for (place, job) in order.jobs.into_iter().enumerate() {
         match job.accept(state, caller.role, request_id, now) {
             Ok(job) => jobs.push(job),
-            Err(error) => faults.extend(faults_at(place, error)?),
+            Err(error @ ApiError::RoleInsufficient(_)) => {
+                forbidden.get_or_insert(error.of_job(place));
+            }
+            Err(error @ ApiError::PayloadTooLarge(_)) => {
+                too_large.get_or_insert(error.of_job(place));
+            }
+            Err(error) => faults.extend(error.of_job(place).errors()),
         }
     }
-    if faults.is_empty() {
-        Ok(jobs)
-    } else {
-        Err(ApiError::Invalid(faults))
+    match forbidden.or(too_large) {
+        Some(refusal) => Err(refusal),
+        None if faults.is_empty() => Ok(jobs),
+        None => Err(ApiError::Invalid(faults)),
     }
-}
-
-/// The faults of one job, or what refuses the request as a whole.
-fn faults_at(place: usize, error: ApiError) -> Result<Vec<FieldError>, ApiError> {
-    let errors = error.errors();
-    if errors.is_empty() {
-        return Err(error);
-    }
-    Ok(errors
-        .into_iter()
-        .map(|fault| FieldError {
-            pointer: format!("/jobs/{place}{}", fault.pointer),
-            ..fault
-        })
-        .collect())
 }

@@ -1,10 +1,7 @@
 //! `GET /jobs/{id}`, at once or as a long poll.
 
-use std::time::Duration;
-
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json, extract::State, http::HeaderMap};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep_until, timeout};
 use unity_shared::{
     ids::{JobId, TenantId},
     jobs::Job,
@@ -18,15 +15,12 @@ use crate::{
     auth::Caller,
     error::ApiError,
     extract::{PathId, QueryParameters},
+    long_poll::{LongPoll, read_wait},
     news::Subject,
     problem::ProblemBody,
     serve::Closing,
     state::ApiState,
 };
-
-const LONGEST_WAIT_SECONDS: u64 = 30;
-/// A message that there is news can be lost; then the job is seen this much later.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How to answer.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -38,7 +32,8 @@ pub struct WaitQuery {
     wait: Option<u64>,
 }
 
-/// Shows a job; with `wait`, answers when it has ended or the wait is over.
+/// Shows a job; with `wait`, answers when it has ended or the wait is over. A wait ends with the API key,
+/// within two seconds.
 #[utoipa::path(
     get,
     path = "/jobs/{id}",
@@ -54,57 +49,34 @@ pub async fn get_job(
     State(state): State<ApiState>,
     caller: Caller,
     closing: Option<Extension<Closing>>,
+    headers: HeaderMap,
     PathId(id): PathId<JobId>,
     QueryParameters(query): QueryParameters<WaitQuery>,
 ) -> Result<Json<JobView>, ApiError> {
-    let wait = query.wait.unwrap_or(0);
-    if wait > LONGEST_WAIT_SECONDS {
-        return Err(ApiError::Query(format!(
-            "wait must be from 0 to {LONGEST_WAIT_SECONDS}"
-        )));
-    }
+    let wait = read_wait(query.wait)?;
     let tenant = tenant_to_search(&state, &caller, id).await?;
-    let job = if wait == 0 {
+    let job = if wait.is_zero() {
         read_job(&state, &tenant, id).await?
     } else {
-        let over = wait_is_over(Duration::from_secs(wait), closing.map(|Extension(c)| c));
-        wait_for_end(&state, &tenant, id, over).await?
+        let closing = closing.map(|Extension(closing)| closing);
+        let subject = Subject::Job(id);
+        let poll = LongPoll::begin(&state, subject, &headers, &caller, closing, wait);
+        wait_for_end(&state, &tenant, id, poll).await?
     };
     Ok(Json(job.into()))
 }
 
-/// Returns when the time is up or the server begins to stop.
-async fn wait_is_over(wait: Duration, closing: Option<Closing>) {
-    let end = Instant::now() + wait;
-    match closing {
-        Some(Closing(token)) => {
-            tokio::select! {
-                () = sleep_until(end) => {}
-                () = token.cancelled() => {}
-            }
-        }
-        None => sleep_until(end).await,
-    }
-}
-
-/// The job when it has ended, or when `over` returns. It listens before it looks, so an end between
-/// the two is not missed, and holds no connection while it waits.
+/// The job when it has ended, or when the wait is over.
 async fn wait_for_end(
     state: &ApiState,
     tenant: &TenantId,
     id: JobId,
-    over: impl Future<Output = ()>,
+    mut poll: LongPoll,
 ) -> Result<Job, ApiError> {
-    let mut news = state.watch(Subject::Job(id));
-    let mut over = std::pin::pin!(over);
     loop {
         let job = read_job(state, tenant, id).await?;
-        if job.status.is_final() {
+        if job.status.is_final() || poll.is_over(state).await? {
             return Ok(job);
-        }
-        tokio::select! {
-            () = &mut over => return Ok(job),
-            _ = timeout(LOOK_AGAIN, news.changed()) => {}
         }
     }
 }

@@ -24,7 +24,8 @@ use utoipa_axum::routes;
 use crate::auth::{Access, Routes};
 
 pub use find::tenant_to_search;
-pub use view::address;
+pub use repeat::{find_before, keep, or_before};
+pub use view::{JobView, accepted, address};
 
 /// The routes of this resource, each with its rule. A kind may ask for a higher role than the rule
 /// of `POST /jobs`.

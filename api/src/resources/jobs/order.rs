@@ -86,10 +86,17 @@ impl JobOrder {
         request_id: RequestId,
         now: DateTime<Utc>,
     ) -> Result<NewJob, ApiError> {
-        self.check_ranges(now)?;
+        if self.payload.to_string().len() > PAYLOAD_LIMIT_BYTES {
+            return Err(ApiError::PayloadTooLarge(PAYLOAD_LIMIT_BYTES));
+        }
+        let mut violations = Violations::default();
+        self.check_ranges(&mut violations, now);
+        let job = new_job(&mut violations, kind, &self.payload, now);
+        violations.finish()?;
+        let mut job = job.ok_or_else(|| ApiError::Defect("a job without a fault".to_owned()))?;
         let Self {
             kind: _,
-            payload,
+            payload: _,
             priority,
             run_at,
             delay_seconds,
@@ -99,7 +106,6 @@ impl JobOrder {
             expires_at,
             labels,
         } = self;
-        let mut job = new_job(kind, &payload, now)?;
         job.request_id = Some(request_id);
         job.run_at = start(run_at, delay_seconds, now);
         job.priority = narrow(priority)?.unwrap_or(job.priority);
@@ -115,8 +121,7 @@ impl JobOrder {
         Ok(job)
     }
 
-    fn check_ranges(&self, now: DateTime<Utc>) -> Result<(), ApiError> {
-        let mut violations = Violations::default();
+    fn check_ranges(&self, violations: &mut Violations, now: DateTime<Utc>) {
         for (pointer, value, range) in [
             ("/priority", self.priority, PRIORITY),
             ("/delay_seconds", self.delay_seconds, DELAY_SECONDS),
@@ -149,10 +154,8 @@ impl JobOrder {
             violations.text("/resource_key", key, &RESOURCE_KEY_LENGTH);
         }
         if let Some(labels) = &self.labels {
-            check_labels(&mut violations, labels);
+            check_labels(violations, labels);
         }
-        check_payload(&mut violations, &self.payload);
-        violations.finish()
     }
 }
 
@@ -172,30 +175,28 @@ fn check_labels(violations: &mut Violations, labels: &BTreeMap<String, String>) 
     }
 }
 
-fn check_payload(violations: &mut Violations, payload: &Value) {
+/// The job with its payload checked; `None` if it cannot be accepted.
+fn new_job(
+    violations: &mut Violations,
+    kind: &KindSpec,
+    payload: &Value,
+    now: DateTime<Utc>,
+) -> Option<NewJob> {
     if !payload.is_object() {
         violations.add("/payload", "payload", "must be a JSON object");
-    } else if payload.to_string().len() > PAYLOAD_LIMIT_BYTES {
-        let detail = format!("must not be larger than {PAYLOAD_LIMIT_BYTES} bytes");
-        violations.add("/payload", "size", &detail);
-    } else {
-        violations.json("/payload", payload);
+        return None;
     }
-}
-
-fn new_job(kind: &KindSpec, payload: &Value, now: DateTime<Utc>) -> Result<NewJob, ApiError> {
-    NewJob::new(kind, payload, now).map_err(|NewJobError::Payload(error)| {
-        let mut violations = Violations::default();
-        violations.add(
-            format!("/payload{}", error.pointer),
-            "payload",
-            &error.detail,
-        );
-        match violations.finish() {
-            Err(refusal) => refusal,
-            Ok(()) => ApiError::Defect(error.to_string()),
+    if !violations.json("/payload", payload) {
+        return None;
+    }
+    match NewJob::new(kind, payload, now) {
+        Ok(job) => Some(job),
+        Err(NewJobError::Payload(error)) => {
+            let pointer = format!("/payload{}", error.pointer);
+            violations.add(pointer, "payload", &error.detail);
+            None
         }
-    })
+    }
 }
 
 /// When the job may start, to the microsecond that the database keeps.
@@ -292,7 +293,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table of values")]
     fn each_value_has_its_range() {
         for (order, pointer, code) in [
             (json!({"priority": 10}), "/priority", "range"),
@@ -355,11 +355,6 @@ mod tests {
                 "characters",
             ),
             (
-                json!({"payload": {"echo": "x".repeat(64 * 1024)}}),
-                "/payload",
-                "size",
-            ),
-            (
                 json!({"payload": {"sleep_ms": "long"}}),
                 "/payload/sleep_ms",
                 "payload",
@@ -378,6 +373,25 @@ mod tests {
                 "{order}"
             );
         }
+    }
+
+    #[test]
+    fn faults_of_ranges_and_of_the_payload_are_told_together() {
+        let found = faults(json!({"priority": 10, "payload": {"sleep_ms": "long"}}));
+        let pointers: Vec<&str> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
+        assert_eq!(pointers, ["/priority", "/payload/sleep_ms"]);
+    }
+
+    #[test]
+    fn a_payload_has_at_most_64_kibibytes() {
+        // With its quotes and braces, and the field's name.
+        let order =
+            |length: usize| json!({"kind": "probe", "payload": {"echo": "x".repeat(length)}});
+        assert!(accept(order(64 * 1024 - 11)).is_ok());
+        assert!(matches!(
+            accept(order(64 * 1024 - 10)),
+            Err(ApiError::PayloadTooLarge(65_536))
+        ));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use unity_shared::{
     ids::{JobId, SwitchId, WorkerId},
     jobs::{Job, JobFailure, Runner, Switch, SwitchAction},
     queue::{Obstacle, Place, Standing},
+    tenancy::TenantStatus,
 };
 
 /// One reason. `code` is stable, `detail` is for people.
@@ -34,6 +35,10 @@ pub enum Reason {
     GateClosed { detail: String },
     /// It is in the record and about to be offered to the queue.
     NotOfferedYet { detail: String },
+    /// The tenant is suspended: its jobs are held until it is resumed.
+    TenantSuspended { detail: String },
+    /// The tenant is deleted: its jobs are held until it is restored, or go with it.
+    TenantDeleted { detail: String },
     /// A switch pauses the tenant, the kind, or the kind of this tenant.
     Paused {
         detail: String,
@@ -62,6 +67,9 @@ pub enum Reason {
         kind: String,
         limit: u32,
         running: u32,
+        /// Those that run, at most 100 of them.
+        #[schema(value_type = Vec<uuid::Uuid>)]
+        holders: Vec<JobId>,
     },
     /// Another job with the same resource key runs.
     ResourceKey {
@@ -163,6 +171,22 @@ impl Reason {
         }
     }
 
+    /// Of a queued job whose tenant is not in use; absent if it is.
+    pub fn of_tenant(status: TenantStatus) -> Option<Self> {
+        match status {
+            TenantStatus::Active => None,
+            TenantStatus::Suspended => Some(Self::TenantSuspended {
+                detail: "tenant suspended: its jobs are held until it is resumed".to_owned(),
+            }),
+            TenantStatus::Deleted | TenantStatus::Purging | TenantStatus::Purged => {
+                Some(Self::TenantDeleted {
+                    detail: "tenant deleted: its jobs are held until it is restored, or go with it"
+                        .to_owned(),
+                })
+            }
+        }
+    }
+
     /// Of a queued job by where the gate has it. `switches` are those that concern its tenant.
     pub fn of_queued(job: &Job, standing: &Standing, switches: &[Switch]) -> Vec<Self> {
         let one = |reason| vec![reason];
@@ -222,6 +246,7 @@ impl Reason {
                     kind,
                     limit,
                     running,
+                    holders: standing.kind_holders.clone(),
                 }
             }
             Obstacle::ResourceKey => Self::ResourceKey {

@@ -1,7 +1,7 @@
 //! Requests that come again: the answer of the first is kept in its transaction.
 
 use axum::{
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use chrono::{DateTime, Utc};
@@ -43,15 +43,16 @@ pub async fn keep(
     Ok(())
 }
 
-/// The answer of an equal request that was first by a hair, if that is what the error tells of.
-pub async fn after_lost_race(
+/// The answer of an equal request that came before, in place of a refusal: what stood in no way then
+/// may do so now, or the two met and the other was first by a hair.
+pub async fn or_before(
     state: &ApiState,
     tenant: &TenantId,
     request: Option<&IdempotentRequest>,
     error: ApiError,
 ) -> Result<Response, ApiError> {
     let lost = matches!(&error, ApiError::Database(inner) if IdempotentRequest::lost_race(inner));
-    if !lost {
+    if request.is_none() || !(lost || error.is_refusal()) {
         return Err(error);
     }
     let mut tx = state.database().tenant(tenant).await?;
@@ -60,8 +61,10 @@ pub async fn after_lost_race(
 
 fn replay(request: &IdempotentRequest, recorded: RecordedAnswer) -> Result<Response, ApiError> {
     let mut response = request.replay(recorded)?;
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, LOOK_AFTER);
+    if response.status() == StatusCode::ACCEPTED {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, LOOK_AFTER);
+    }
     Ok(response)
 }

@@ -11,13 +11,13 @@ use unity_shared::{
 
 use super::{
     find::tenant_to_search,
-    repeat::{after_lost_race, find_before, keep},
+    repeat::{find_before, keep, or_before},
     view::{JobView, accepted, address},
 };
 use crate::{
     audit::By,
     auth::Caller,
-    enqueue::{try_briefly, why_drained},
+    enqueue::{Places, try_briefly, why_drained},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathId},
     problem::ProblemBody,
@@ -62,14 +62,14 @@ pub async fn retry_job(
     if let Some(before) = look(&state, &tenant, id, request.as_ref()).await? {
         return Ok(before);
     }
-    state.waiting_caps().take(&state, &tenant, 1).await?;
-    match revive(&state, &author, &tenant, id, request.as_ref()).await {
-        Ok(Ok((job, offers))) => {
-            tell_gate(&state, &tenant, &offers).await;
-            Ok(accepted(job))
-        }
+    let result = match state.waiting_caps().take(&state, &tenant, 1).await {
+        Ok(places) => revive(&state, &author, (&tenant, id), places, request.as_ref()).await,
+        Err(refusal) => Err(refusal),
+    };
+    match result {
+        Ok(Ok(job)) => Ok(accepted(job)),
         Ok(Err(before)) => Ok(before),
-        Err(error) => after_lost_race(&state, &tenant, request.as_ref(), error).await,
+        Err(error) => or_before(&state, &tenant, request.as_ref(), error).await,
     }
 }
 
@@ -99,16 +99,18 @@ async fn look(
     }
 }
 
-/// The job as it is now and its offer, or the answer from before.
+/// The job as it is now, or the answer from before. The gate has been told.
 async fn revive(
     state: &ApiState,
     author: &Author,
-    tenant: &TenantId,
-    id: JobId,
+    (tenant, id): (&TenantId, JobId),
+    places: Places,
     request: Option<&IdempotentRequest>,
-) -> Result<Result<(Job, Vec<Offer>), Response>, ApiError> {
+) -> Result<Result<Job, Response>, ApiError> {
     let now = state.clock().now();
+    let turn = places.turn().await;
     let mut tx = state.database().tenant(tenant).await?;
+    places.lock(&mut tx).await?;
     let offers = revive_jobs(&mut tx, &[id], now).await?;
     let job = find_job(&mut tx, id).await?.ok_or(ApiError::NotFound)?;
     if offers.is_empty() {
@@ -120,6 +122,7 @@ async fn revive(
         let view = json!(JobView::from(job.clone()));
         request.answer(StatusCode::ACCEPTED, Some(&address(id)), view)
     };
+    places.check(&mut tx).await?;
     keep(&mut tx, request, answer, now).await?;
     let deed = Deed::done(
         Action::JOB_RETRY,
@@ -128,7 +131,10 @@ async fn revive(
     );
     record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
-    Ok(Ok((job, offers)))
+    drop(turn);
+    tell_gate(state, tenant, &offers).await;
+    places.settle();
+    Ok(Ok(job))
 }
 
 const fn forbidden(status: JobStatus) -> ApiError {

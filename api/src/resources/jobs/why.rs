@@ -7,6 +7,7 @@ use unity_shared::{
     jobs::{Job, JobStatus, find_job, find_runner, list_own_switches},
     queue::Standing,
     telemetry::chain,
+    tenancy::find_tenant,
 };
 
 use super::{find::tenant_to_search, reason::Reason};
@@ -103,6 +104,12 @@ async fn look_in_gate(state: &ApiState, job: Job) -> Result<Option<JobWhy>, ApiE
     if job.status != JobStatus::Queued {
         return Ok(None);
     }
+    let mut tx = state.database().tenant(&job.tenant_id).await?;
+    let tenant = find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    if let Some(held) = Reason::of_tenant(tenant.status) {
+        let ahead = standing.ok().as_ref().and_then(ahead);
+        return Ok(Some(JobWhy::of(&job, vec![held], ahead)));
+    }
     let standing = match standing {
         Ok(standing) => standing,
         Err(error) => {
@@ -114,7 +121,6 @@ async fn look_in_gate(state: &ApiState, job: Job) -> Result<Option<JobWhy>, ApiE
             )));
         }
     };
-    let mut tx = state.database().tenant(&job.tenant_id).await?;
     let switches = list_own_switches(&mut tx, state.clock().now()).await?;
     let reasons = Reason::of_queued(&job, &standing, &switches);
     Ok(Some(JobWhy::of(&job, reasons, ahead(&standing))))

@@ -9,10 +9,10 @@ use unity_shared::{
     tenancy::RecordedAnswer,
 };
 
-use super::repeat::{after_lost_race, find_before, keep};
+use super::repeat::{find_before, keep};
 use crate::{
     auth::TenantCaller,
-    enqueue::{explain, tell_gate},
+    enqueue::{Places, explain, tell_gate},
     error::ApiError,
     extract::IdempotentRequest,
     state::ApiState,
@@ -20,32 +20,44 @@ use crate::{
 
 /// What became of an order.
 pub enum Written {
-    /// The jobs were written, at this instant.
-    At(DateTime<Utc>),
+    /// The jobs were written.
+    Now(Enqueued),
     /// The same request came before and this is its answer.
     Before(Response),
 }
 
-/// Writes the jobs; with a `request`, also what `answer` makes of it, for its repetition.
+/// Jobs that are one transaction.
+pub struct Apart<'a> {
+    pub jobs: &'a [NewJob],
+    /// Who orders them.
+    pub author: &'a Author,
+    /// Absent = there is no repetition to keep an answer for.
+    pub request: Option<&'a IdempotentRequest>,
+    pub now: DateTime<Utc>,
+    /// Whether the refusal of one of them names its place in the body.
+    pub is_batch: bool,
+}
+
+/// Writes the jobs; with a request, also what `answer` makes of it, for its repetition.
 pub async fn write_apart(
     state: &ApiState,
     caller: &TenantCaller,
-    author: &Author,
-    jobs: &[NewJob],
-    request: Option<&IdempotentRequest>,
-    answer: impl Fn(&IdempotentRequest, DateTime<Utc>) -> RecordedAnswer,
+    apart: &Apart<'_>,
+    answer: impl Fn(&IdempotentRequest, &Enqueued) -> RecordedAnswer,
 ) -> Result<Written, ApiError> {
-    let now = state.clock().now();
-    match write(state, caller, author, jobs, request, &answer, now).await {
-        Ok(Ok(enqueued)) => {
-            let jobs = jobs.iter().map(|job| (&caller.tenant, job));
-            tell_gate(state.gate(), jobs, &enqueued, now).await;
-            Ok(Written::At(now))
+    let count = u32::try_from(apart.jobs.len()).unwrap_or(u32::MAX);
+    let places = state
+        .waiting_caps()
+        .take(state, &caller.tenant, count)
+        .await?;
+    match write(state, caller, apart, &places, answer).await? {
+        Ok(enqueued) => {
+            let told = apart.jobs.iter().map(|job| (&caller.tenant, job));
+            tell_gate(state.gate(), told, &enqueued, apart.now).await;
+            places.settle();
+            Ok(Written::Now(enqueued))
         }
-        Ok(Err(before)) => Ok(Written::Before(before)),
-        Err(error) => after_lost_race(state, &caller.tenant, request, error)
-            .await
-            .map(Written::Before),
+        Err(before) => Ok(Written::Before(before)),
     }
 }
 
@@ -53,21 +65,35 @@ pub async fn write_apart(
 async fn write(
     state: &ApiState,
     caller: &TenantCaller,
-    author: &Author,
-    jobs: &[NewJob],
-    request: Option<&IdempotentRequest>,
-    answer: &impl Fn(&IdempotentRequest, DateTime<Utc>) -> RecordedAnswer,
-    now: DateTime<Utc>,
+    apart: &Apart<'_>,
+    places: &Places,
+    answer: impl Fn(&IdempotentRequest, &Enqueued) -> RecordedAnswer,
 ) -> Result<Result<Enqueued, Response>, ApiError> {
+    let Apart {
+        jobs,
+        author,
+        request,
+        now,
+        is_batch,
+    } = *apart;
+    let _turn = places.turn().await;
     let mut tx = state.database().tenant(&caller.tenant).await?;
     if let Some(before) = find_before(&mut tx, request).await? {
         return Ok(Err(before));
     }
+    places.lock(&mut tx).await?;
     let enqueued = enqueue_jobs(&mut tx, jobs, now).await?;
-    if let Some(left_out) = jobs.iter().find(|job| !enqueued.written.contains(&job.id)) {
-        return Err(explain(state, &mut tx, left_out).await?);
+    let mut all = jobs.iter().enumerate();
+    if let Some((place, left_out)) = all.find(|(_, job)| !enqueued.written.contains(&job.id)) {
+        let refusal = explain(state, &mut tx, left_out).await?;
+        return Err(if is_batch {
+            refusal.of_job(place)
+        } else {
+            refusal
+        });
     }
-    keep(&mut tx, request, |request| answer(request, now), now).await?;
+    places.check(&mut tx).await?;
+    keep(&mut tx, request, |request| answer(request, &enqueued), now).await?;
     let created = jobs_created(jobs.iter().map(|job| (job.id, job.kind_name())));
     record(&mut tx, author, &created, now).await?;
     tx.commit().await?;

@@ -45,11 +45,11 @@ pub struct QueueLine {
     queue: String,
     /// The tenant.
     tenant_id: TenantId,
-    /// Jobs that wait in this queue, without those behind a resource key that is taken.
+    /// Jobs that wait in this queue, also those behind a resource key that is taken.
     waiting: u64,
     /// Jobs of this queue that run.
     running: i64,
-    /// How long the first in the line has been due; null = nothing waits.
+    /// How long the one that waits longest has been due, whatever its priority; null = nothing waits.
     #[schema(required)]
     oldest_wait_seconds: Option<i64>,
     /// Most jobs that the tenant may run at once, over all queues.
@@ -97,7 +97,7 @@ pub async fn list_queues(
 
 fn read_place(text: &str) -> Result<Place, ApiError> {
     let (queue, tenant) = text.split_once('\t').ok_or(ApiError::PageToken)?;
-    let tenant = TenantId::parse(tenant).map_err(|_| ApiError::PageToken)?;
+    let tenant = TenantId::recall(tenant).map_err(|_| ApiError::PageToken)?;
     Ok((queue.to_owned(), tenant))
 }
 

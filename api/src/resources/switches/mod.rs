@@ -5,7 +5,10 @@ mod end;
 mod get;
 mod list;
 
-use unity_shared::jobs::{Switch, list_switches};
+use unity_shared::{
+    jobs::{Switch, list_switches, select_switches},
+    telemetry::chain,
+};
 use utoipa_axum::routes;
 
 use crate::{
@@ -30,10 +33,19 @@ async fn switches_on(state: &ApiState) -> Result<Vec<Switch>, ApiError> {
     Ok(list_switches(&mut tx, state.clock().now()).await?)
 }
 
-/// Brings the switches that are on to the gate now; the scheduler would within a second.
+/// Brings the switches that are on to the gate now; the scheduler would within two seconds.
 async fn tell_gate(state: &ApiState) {
-    match switches_on(state).await {
-        Ok(switches) => try_briefly("set switches", state.gate().set_switches(&switches)).await,
-        Err(error) => tracing::warn!(%error, "could not read the switches; the scheduler will"),
+    let read = async {
+        let mut tx = state.database().engine().statement().await?;
+        select_switches(&mut tx, state.clock().now()).await
+    };
+    match read.await {
+        Ok(set) => try_briefly("set switches", state.gate().set_switches(&set)).await,
+        Err(error) => {
+            tracing::warn!(
+                error = chain(&error),
+                "could not read the switches; the scheduler will"
+            );
+        }
     }
 }

@@ -18,7 +18,7 @@ use unity_shared::{
         kinds::{ProvisionNamespace, spec_of},
     },
     tenancy::{
-        ApiKey, NewAdmin, Plan, ResourceQuota, Role, TenantStatus, find_platform_answer,
+        ApiKey, LimitsAt, NewAdmin, Plan, ResourceQuota, Role, TenantStatus, find_platform_answer,
         generate_password, has_own_password, hash_password, insert_api_key, insert_platform_answer,
         insert_tenant,
     },
@@ -246,7 +246,12 @@ async fn keep_answer(
 
 async fn tell_gate(state: &ApiState, plans: &Plans) {
     let tenant = &plans.order.tenant;
-    announce_limits(state.gate(), &tenant.id, tenant.plan.default_job_limits()).await;
+    let limits = LimitsAt {
+        tenant_id: tenant.id.clone(),
+        version: 1,
+        limits: tenant.plan.default_job_limits(),
+    };
+    announce_limits(state.gate(), &limits).await;
     let written = Enqueued {
         written: [plans.job.id].into(),
         superseded: Vec::new(),

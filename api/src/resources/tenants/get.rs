@@ -14,7 +14,7 @@ use unity_shared::{
 use crate::{
     auth::Caller,
     error::ApiError,
-    extract::{NoParameters, PathId},
+    extract::{NoParameters, PathId, etag},
     problem::ProblemBody,
     state::ApiState,
 };
@@ -44,6 +44,6 @@ pub async fn get_tenant(
     }
     let mut tx = state.database().tenant(&id).await?;
     let tenant = find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
-    let etag = format!("\"v{}\"", tenant.version);
-    Ok(([(header::ETAG, etag)], Json(tenant)).into_response())
+    let etag = [(header::ETAG, etag(tenant.version))];
+    Ok((etag, Json(tenant)).into_response())
 }

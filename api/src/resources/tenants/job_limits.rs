@@ -11,7 +11,7 @@ use unity_shared::{
     jobs::kinds::queue_names,
     queue::GateError,
     telemetry::chain,
-    tenancy::{JobLimits, OwnJobLimits, find_tenant, update_job_limits},
+    tenancy::{JobLimits, OwnJobLimits, Plan, find_tenant, lock_plan, update_job_limits},
 };
 
 use crate::{
@@ -25,19 +25,23 @@ use crate::{
     violations::{Violations, escape_segment},
 };
 
-/// Limits of a tenant's jobs, as a whole: what is absent is as the tenant's plan has it.
+/// Limits of a tenant's jobs, as a whole: what is absent is as the tenant's plan has it. How high they
+/// can be is a matter of the plan; the highest is stated here.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobLimitsOrder {
-    /// Most jobs that run at the same time over all kinds and queues. 0 holds every job back.
+    /// Most jobs that run at the same time over all kinds and queues. 0 holds every job back. On the plan
+    /// `free` up to 500, on `pro` up to 2000.
     #[schema(minimum = 0, maximum = 10_000)]
     max_concurrent: i64,
     /// Most jobs of a kind that run at the same time. A kind that is not named has no limit of its own.
+    /// Each can be as high as the plan lets `max_concurrent` be, and so higher than it is: then it takes
+    /// hold when `max_concurrent` is raised.
     per_kind: Option<BTreeMap<String, i64>>,
-    /// Share of the fleet against other tenants with waiting jobs.
+    /// Share of the fleet against other tenants with waiting jobs. On `free` up to 100, on `pro` up to 500.
     #[schema(minimum = 1, maximum = 1000)]
     weight: Option<i64>,
-    /// Most jobs that wait at the same time.
+    /// Most jobs that wait at the same time. On `free` up to 1 000 000, on `pro` up to 10 000 000.
     #[schema(minimum = 0, maximum = 100_000_000)]
     max_waiting: Option<i64>,
 }
@@ -59,7 +63,7 @@ pub struct JobLimitsView {
 pub struct JobCounts {
     /// Jobs that hold a slot.
     running: u64,
-    /// Jobs in the queue, without those behind a resource key that is taken.
+    /// Jobs in the queue, also those behind a resource key that is taken.
     waiting: u64,
 }
 
@@ -106,7 +110,7 @@ pub async fn get_job_limits(
         (status = 200, description = "The limits in force.", body = JobLimitsView),
         (status = 404, description = "No such tenant.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,
+        (status = 422, description = "Values that cannot be accepted, or that the tenant's plan is too small for.", body = ProblemBody,
          content_type = "application/problem+json"),
     ),
 )]
@@ -120,19 +124,21 @@ pub async fn put_job_limits(
     let own = order.accept(&state)?;
     let now = state.clock().now();
     let mut tx = state.database().operator().begin().await?;
-    let limits = update_job_limits(&mut tx, &id, &own, now)
+    let plan = lock_plan(&mut tx, &id).await?.ok_or(ApiError::NotFound)?;
+    check_against_plan(&own, plan)?;
+    let (limits, status) = update_job_limits(&mut tx, &id, &own, now)
         .await?
         .ok_or(ApiError::NotFound)?;
     let deed = Deed::done(
         Action::JOB_LIMITS_UPDATE,
         AuditedObject::one("tenant", &id),
-        json!(limits),
+        json!(limits.limits),
     );
     record_for_platform(&mut tx, &author, Some(&id), &deed, now).await?;
     tx.commit().await?;
-    announce_limits(state.gate(), &id, limits.clone()).await;
+    announce_limits(state.gate(), &limits.clone().for_gate(status)).await;
     state.waiting_caps().forget(&id);
-    Ok(Json(view(&state, id, limits).await))
+    Ok(Json(view(&state, id, limits.limits).await))
 }
 
 impl JobLimitsOrder {
@@ -175,6 +181,34 @@ impl JobLimitsOrder {
         }
         violations.finish()
     }
+}
+
+/// What is asked for must not be above the most that the plan has.
+fn check_against_plan(own: &OwnJobLimits, plan: Plan) -> Result<(), ApiError> {
+    let most = plan.most_job_limits();
+    let mut violations = Violations::default();
+    let mut check = |pointer: &str, value: Option<i64>, most: u32| {
+        if value.is_some_and(|value| value > i64::from(most)) {
+            let detail = format!("must not be above {most} on the plan {}", plan.as_str());
+            violations.add(pointer, "plan", &detail);
+        }
+    };
+    check(
+        "/max_concurrent",
+        own.max_concurrent.map(i64::from),
+        most.max_concurrent,
+    );
+    check("/weight", own.weight.map(i64::from), most.weight);
+    check(
+        "/max_waiting",
+        own.max_waiting.map(i64::from),
+        most.max_waiting,
+    );
+    for (kind, limit) in &own.per_kind {
+        let pointer = format!("/per_kind/{}", escape_segment(kind));
+        check(&pointer, Some(i64::from(*limit)), most.max_concurrent);
+    }
+    violations.finish()
 }
 
 /// A number that has passed its range check fits its column.
@@ -277,5 +311,36 @@ mod tests {
             let order: JobLimitsOrder = serde_json::from_value(good).unwrap();
             assert!(order.check(&["known"]).is_ok());
         }
+    }
+
+    #[test]
+    fn no_limit_goes_above_the_plans_most() {
+        let own = |most: i32, weight: i32, waiting: i32| OwnJobLimits {
+            max_concurrent: Some(most),
+            weight: Some(weight),
+            per_kind: [("known".to_owned(), u32::try_from(most).unwrap())].into(),
+            max_waiting: Some(waiting),
+        };
+        for (plan, most, weight, waiting) in [
+            (Plan::Free, 500, 100, 1_000_000),
+            (Plan::Pro, 2_000, 500, 10_000_000),
+            (Plan::Enterprise, 10_000, 1_000, 100_000_000),
+        ] {
+            assert!(check_against_plan(&own(most, weight, waiting), plan).is_ok());
+            match check_against_plan(&own(most + 1, weight + 1, waiting + 1), plan) {
+                Err(ApiError::Invalid(errors)) => {
+                    let places: Vec<&str> = errors.iter().map(|e| e.pointer.as_str()).collect();
+                    let all = [
+                        "/max_concurrent",
+                        "/weight",
+                        "/max_waiting",
+                        "/per_kind/known",
+                    ];
+                    assert_eq!(places, all);
+                }
+                other => panic!("answered with {other:?}"),
+            }
+        }
+        assert!(check_against_plan(&OwnJobLimits::default(), Plan::Free).is_ok());
     }
 }

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde::Deserialize;
 use unity_shared::{
     ids::TenantId,
-    tenancy::{self, Tenant},
+    tenancy::{self, Plan, Tenant, TenantFilter, TenantStatus},
 };
 
 use crate::{
@@ -15,17 +15,21 @@ use crate::{
     state::ApiState,
 };
 
-const SCOPE: Scope<'_> = Scope {
-    listing: "tenants",
-    owner: "platform",
-    filter: "",
-};
+/// Longest text to look for, in characters.
+const LONGEST_TEXT: usize = 100;
 
-/// Which page of the listing.
+/// Which tenants, and which page of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TenantQuery {
+    /// Only tenants in this state. Without it purged ones are left out.
+    status: Option<TenantStatus>,
+    /// Only tenants on this plan.
+    plan: Option<Plan>,
+    /// Only tenants with this text in their id or name, whatever its case.
+    #[param(min_length = 1, max_length = 100)]
+    q: Option<String>,
     /// Items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<i64>,
@@ -33,7 +37,7 @@ pub struct TenantQuery {
     page_token: Option<String>,
 }
 
-/// Lists all tenants by their slug.
+/// Lists tenants by their slug.
 #[utoipa::path(
     get,
     path = "/tenants",
@@ -46,17 +50,57 @@ pub async fn list_tenants(
     QueryParameters(query): QueryParameters<TenantQuery>,
 ) -> Result<Json<Page<Tenant>>, ApiError> {
     let limit = PageLimit::read(query.limit)?;
+    let filter = query.filter()?;
     let tokens = state.page_tokens();
+    let text = canonical(&filter);
+    let scope = Scope {
+        listing: "tenants",
+        owner: "platform",
+        filter: &text,
+    };
     let after = match query.page_token {
         Some(token) => {
-            let last = tokens.open(&SCOPE, &token)?;
+            let last = tokens.open(&scope, &token)?;
             Some(TenantId::parse(&last).map_err(|_| ApiError::PageToken)?)
         }
         None => None,
     };
     let mut tx = state.database().operator().statement().await?;
-    let rows = tenancy::list_tenants(&mut tx, after.as_ref(), limit.rows()).await?;
-    Ok(Json(limit.page(rows, tokens, &SCOPE, |tenant| {
+    let rows = tenancy::list_tenants(&mut tx, &filter, after.as_ref(), limit.rows()).await?;
+    Ok(Json(limit.page(rows, tokens, &scope, |tenant| {
         tenant.id.to_string()
     })))
+}
+
+impl TenantQuery {
+    fn filter(&self) -> Result<TenantFilter, ApiError> {
+        let text = self.q.as_deref();
+        if text.is_some_and(|text| !(1..=LONGEST_TEXT).contains(&text.chars().count())) {
+            return Err(ApiError::Query(format!(
+                "q must have 1 to {LONGEST_TEXT} characters"
+            )));
+        }
+        if text.is_some_and(|text| text.chars().any(char::is_control)) {
+            return Err(ApiError::Query(
+                "q must not hold control characters".to_owned(),
+            ));
+        }
+        Ok(TenantFilter {
+            status: self.status,
+            plan: self.plan,
+            text: self.q.clone(),
+        })
+    }
+}
+
+/// The filter as page tokens are bound to it. The text comes last, so nothing in it reads as another
+/// part.
+fn canonical(filter: &TenantFilter) -> String {
+    let TenantFilter { status, plan, text } = filter;
+    format!(
+        "{}\n{}\n{}",
+        status.map_or("", TenantStatus::as_str),
+        plan.map_or("", Plan::as_str),
+        text.as_deref().unwrap_or_default()
+    )
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Deed, record_for_platform},
@@ -15,6 +15,7 @@ use crate::{
     enqueue::try_briefly,
     error::ApiError,
     extract::{JsonBody, NoParameters, PathId, PoolName},
+    merge_patch::Stated,
     problem::ProblemBody,
     resources::workers::alive_since,
     state::ApiState,
@@ -38,18 +39,6 @@ pub struct PoolPatch {
     #[serde(default)]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 10_000)]
     replicas: Stated<i64>,
-}
-
-/// A member of a merge patch.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Stated<T> {
-    /// Absent: it stays as it is.
-    #[default]
-    Not,
-    /// Null: as if it had never been set.
-    Null,
-    /// A value.
-    Value(T),
 }
 
 const CONCURRENCY: RangeInclusive<i64> = 1..=10_000;
@@ -148,15 +137,6 @@ impl PoolPatch {
                 Stated::Null => Some(false),
                 Stated::Value(paused) => Some(paused),
             },
-        })
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Stated<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Option::deserialize(deserializer)? {
-            Some(value) => Self::Value(value),
-            None => Self::Null,
         })
     }
 }

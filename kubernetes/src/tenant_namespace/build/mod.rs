@@ -24,6 +24,8 @@ use k8s_openapi::api::{
     rbac::v1::{ClusterRole, RoleBinding},
 };
 
+pub(super) use resource_quotas::COMPUTE_QUOTA;
+
 use super::{error::ProvisionError, report::ObjectReport, validate::Validated};
 use crate::cluster_options::ClusterOptions;
 

@@ -13,10 +13,13 @@ use super::{
 };
 use crate::tenant_namespace::TenantNamespace;
 
+/// The quota over what the tenant bought; its status says what is used of it.
+pub(in crate::tenant_namespace) const COMPUTE_QUOTA: &str = "unity-compute";
+
 /// `unity-compute` from the tenant's quotas, and `unity-objects`, equal for all tenants.
 pub(super) fn build(tenant: &TenantNamespace) -> [ResourceQuota; 2] {
     [
-        quota(tenant, "unity-compute", compute(tenant)),
+        quota(tenant, COMPUTE_QUOTA, compute(tenant)),
         quota(tenant, "unity-objects", object_counts()),
     ]
 }

@@ -1,16 +1,22 @@
 //! The registry of kinds: one file and one line for each.
 
+mod hard_delete_tenant;
 mod probe;
 mod provision_namespace;
+mod send_notification;
 
+pub use hard_delete_tenant::HardDeleteTenant;
 pub use probe::Probe;
 pub use provision_namespace::ProvisionNamespace;
+pub use send_notification::SendNotification;
 
 use super::{KindSpec, kind::JobKind};
 
 /// Every kind that this binary knows.
 pub static KINDS: &[KindSpec] = &[
     KindSpec::of::<ProvisionNamespace>(),
+    KindSpec::of::<SendNotification>(),
+    KindSpec::of::<HardDeleteTenant>(),
     KindSpec::of::<Probe>(),
 ];
 

@@ -18,6 +18,14 @@ pub struct Probe {
     /// How many attempts fail with a retryable error before one succeeds. Absent = none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_attempts: Option<u32>,
+    /// Milliseconds that each of those errors asks to wait for at least. Absent = as the kind's policy
+    /// says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u32>,
+    /// The first time that a worker takes it, it asks to be run again so many milliseconds later, and
+    /// the attempt does not count. Absent = it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snooze_ms: Option<u32>,
     /// Fails with an error that no retry can mend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fatal: Option<bool>,

@@ -14,13 +14,26 @@ local function obstacle_of_kind(queue, tenant, kind)
   if (fleet(queue)[kind] or 0) == 0 then return 'no_worker' end
 end
 
--- The job that holds the resource key, if it is another. A holder without a live slot holds nothing.
+-- The job that holds the resource key, if it is another. A holder without a slot holds nothing. One
+-- whose slot has ended is about to be put back, where it comes first again; should nobody do that, it
+-- holds the key for another lease.
 local function holder_of(tenant, resource, id)
   if resource == '' then return nil end
   local holder = call('HGET', key('holders', tenant), resource)
   if not holder or holder == id then return nil end
   local until_ms = call('ZSCORE', key('slots', tenant), holder)
-  if until_ms and tonumber(until_ms) > now then return holder end
+  if until_ms and tonumber(until_ms) > now - lease then return holder end
+end
+
+local function park(id, job, score)
+  call('ZADD', key('parked', job.tenant, job.resource), score, id)
+  call('ZADD', key('held', job.queue, job.tenant), score, id)
+end
+
+local function unpark(id, job)
+  if job.resource == '' then return end
+  call('ZREM', key('parked', job.tenant, job.resource), id)
+  call('ZREM', key('held', job.queue, job.tenant), id)
 end
 
 -- Free places of the fleet: in all, and for each kind. Workers may differ in what they can run.
@@ -75,15 +88,43 @@ local function enter_rings(tenant)
   for _, queue in ipairs(each_queue()) do enter_ring(queue, tenant) end
 end
 
+-- A script runs alone, so what it may do is bounded: tenants brought back to the ring, turns that gave
+-- nobody anything, jobs parked. What is left over stays where it is, and the next call goes on; `reap`
+-- comes each second and says whether there is more.
+local TENANTS_AT_ONCE = 500
+local IDLE_TURNS = 500
+local PARKED_AT_ONCE = 500
+local unfinished = false
+local parked_here = 0
+
+local function enter_some(queue)
+  local cursor = call('HGET', P .. 'entering', queue)
+  if not cursor then return end
+  local page = call('SSCAN', key('tenants', queue), cursor, 'COUNT', TENANTS_AT_ONCE)
+  for _, tenant in ipairs(page[2]) do enter_ring(queue, tenant) end
+  if page[1] == '0' then
+    call('HDEL', P .. 'entering', queue)
+  else
+    call('HSET', P .. 'entering', queue, page[1])
+    unfinished = true
+  end
+end
+
 -- For changes that may concern any tenant: a kind that has workers again, a switch that is off.
 local function enter_all()
   for _, queue in ipairs(each_queue()) do
-    for _, tenant in ipairs(call('SMEMBERS', key('tenants', queue))) do enter_ring(queue, tenant) end
+    call('HSET', P .. 'entering', queue, '0')
+    enter_some(queue)
   end
 end
 
 -- A turn is worth this much of expected running time (ms), and one job at least.
 local TURN = 5
+-- What the shortest of jobs counts in it: carrying one costs something too.
+local SHORTEST = 0.2
+
+-- Nobody waits for more than this much of others' running time (ms) because of what it ran before.
+local LONGEST_DEBT = 10000
 
 -- What a job costs in virtual time before it is known how long it runs: what such jobs lately took, or
 -- a whole turn where there were none. `charge` puts it right afterwards.
@@ -95,6 +136,11 @@ local function expected_cost(tenant, kind)
     known_cost[name] = tonumber(known[1] or known[2] or TURN)
   end
   return known_cost[name]
+end
+
+-- What a job adds to its tenant's virtual time when it is admitted.
+local function price(tenant, kind)
+  return math.min(math.max(1, expected_cost(tenant, kind)) / limits(tenant).weight, LONGEST_DEBT)
 end
 
 -- Gives jobs of one tenant and kind their slots. `hand_over` brings them to the workers.
@@ -114,19 +160,74 @@ local function grant(queue, tenant, kind, jobs)
   bulk('ZADD', key('admitted', queue, kind), slots)
 end
 
--- Ids go to the workers through apalis-redis' ready list.
-local function hand_over(queue, granted)
-  if #granted == 0 then return end
+-- Jobs expected to take less than this (ms) share an entry of the ready list: carrying each by itself
+-- would cost more than running it.
+local BRIEF = 1
+local MOST_IN_ENTRY = 50
+
+-- So many that the places of a worker are not taken by a single entry.
+local function most_in_entry(queue)
+  local workers = math.max(1, call('HLEN', key('members', queue)))
+  local places = (fleet(queue)[''] or 0) / workers
+  return math.min(math.max(1, math.floor(places / 8)), MOST_IN_ENTRY)
+end
+
+-- Puts granted jobs into entries.
+local function pack(entries, jobs, cost, most)
+  local last = entries[#entries]
+  for _, one in ipairs(jobs) do
+    if cost < BRIEF and last and last.brief and #last < most then
+      last[#last + 1] = one.id
+    else
+      last = {one.id, brief = cost < BRIEF}
+      entries[#entries + 1] = last
+    end
+  end
+end
+
+-- Entries go to the workers through apalis-redis' ready list, each under the id of its first job.
+local function hand_over(queue, entries)
+  if #entries == 0 then return end
   local base = key('queue', queue)
-  local data = {}
-  for _, id in ipairs(granted) do
-    data[#data + 1] = id
-    data[#data + 1] = '"' .. PADDING .. '"'
-    call('HSET', base .. ':meta:' .. id, 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
+  local data, names = {}, {}
+  for i, ids in ipairs(entries) do
+    names[i] = ids[1]
+    data[#data + 1] = ids[1]
+    data[#data + 1] = #ids > 1 and table.concat(ids, ',') or ids[1] .. PADDING
+    call('HSET', base .. ':meta:' .. ids[1], 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
   end
   bulk('HSET', base .. ':data', data)
-  bulk('RPUSH', base .. ':active', granted)
-  call('PUBLISH', key('wake', queue), #granted)
+  bulk('RPUSH', base .. ':active', names)
+  call('PUBLISH', key('wake', queue), #names)
+end
+
+-- What apalis-redis holds of entries that were handed over.
+local function forget_ready(queue, names)
+  if #names == 0 then return end
+  local base = key('queue', queue)
+  local metas = {}
+  for i, id in ipairs(names) do metas[i] = base .. ':meta:' .. id end
+  bulk('HDEL', base .. ':data', names)
+  for first = 1, #metas, 2000 do call('DEL', unpack(metas, first, math.min(first + 1999, #metas))) end
+end
+
+-- The jobs of an entry; none if there is no entry of this name.
+local function entry_of(queue, name)
+  local text = call('HGET', key('queue', queue) .. ':data', name)
+  local ids = {}
+  for id in string.gmatch(text or '', '[^, ]+') do ids[#ids + 1] = id end
+  return ids
+end
+
+-- Takes a job out of the ready list; the others of its entry go on. One that travels under another's
+-- name is left there: its slot is gone, so nobody can claim it.
+local function take_from_ready(queue, id)
+  local ids = entry_of(queue, id)
+  if #ids == 0 then return end
+  call('LREM', key('queue', queue, 'active'), 1, id)
+  forget_ready(queue, {id})
+  table.remove(ids, 1)
+  if #ids > 0 then hand_over(queue, {ids}) end
 end
 
 -- The kind of the tenant's next job among those that may run: highest priority, then earliest. Also
@@ -152,39 +253,54 @@ local function next_kind(queue, tenant, free)
 end
 
 -- The jobs of a tenant's turn, at most `most`, all of one kind. A job whose resource key is taken is
--- parked on the way; its holder brings it back.
+-- parked on the way; its holder brings it back. Where too many are parked for one script the third
+-- answer says that there may be more.
 local function take_turn(queue, tenant, free, most)
-  while true do
+  local held, look = {}, 1
+  repeat
     local kind, only = next_kind(queue, tenant, free)
     if not kind then return nil end
     local count = 1
     if only then
-      count = math.floor(TURN / math.max(1, expected_cost(tenant, kind)))
+      count = math.floor(TURN / math.max(SHORTEST, expected_cost(tenant, kind)))
       count = math.min(count, most, free[kind], limits(tenant).max - running(tenant))
       local most_of_kind = limits(tenant).kinds[kind]
       if most_of_kind then count = math.min(count, most_of_kind - running(tenant, kind)) end
       count = math.max(1, count)
     end
-    local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), count)
-    if #popped < 2 * count or not only then tidy_waiting(queue, tenant, kind) end
+    -- Behind one that was parked there often are more of its key.
+    look = math.max(look, count)
+    local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), look)
     local ids, scores = {}, {}
     for i = 1, #popped, 2 do
       ids[#ids + 1] = popped[i]
       scores[#scores + 1] = popped[i + 1]
     end
     local texts = #ids > 0 and fields('jobs', ids) or {}
-    local taken, held = {}, {}
+    local taken, over = {}, {}
     for i, id in ipairs(ids) do
       local job = parse(texts[i])
       if job and (held[job.resource] or holder_of(tenant, job.resource, id)) then
-        call('ZADD', key('parked', tenant, job.resource), scores[i], id)
-      elseif job then
+        held[job.resource] = true
+        park(id, job, scores[i])
+        parked_here = parked_here + 1
+      elseif job and #taken < count then
         taken[#taken + 1] = {id = id, job = job}
         if job.resource ~= '' then held[job.resource] = true end
+      elseif job then
+        over[#over + 1] = scores[i]
+        over[#over + 1] = id
       end
     end
+    if #over > 0 then
+      bulk('ZADD', key('wait', queue, tenant, kind), over)
+    elseif #popped < 2 * look or not only then
+      tidy_waiting(queue, tenant, kind)
+    end
     if #taken > 0 then return taken, kind end
-  end
+    look = 100
+  until parked_here >= PARKED_AT_ONCE
+  return nil, nil, true
 end
 
 -- A tenant that may run, but only kinds whose workers are all busy, leaves the ring until one of them
@@ -214,27 +330,43 @@ local function admit(queue)
   if free <= 0 then return 0 end
   call_back(queue, free_of)
   local ring = key('ring', queue)
-  local granted, vtimes, clock = {}, {}, nil
+  local entries, granted, vtimes, clock = {}, 0, {}, nil
+  local most = most_in_entry(queue)
+  local aside, idle_turns = {}, 0
   while free > 0 do
+    if idle_turns >= IDLE_TURNS then
+      unfinished = true
+      break
+    end
     local turn = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
     local tenant = turn[1]
     if not tenant then break end
     local may_run = not obstacle_of_tenant(tenant)
-    local jobs, kind
-    if may_run then jobs, kind = take_turn(queue, tenant, free_of, free) end
+    local jobs, kind, more
+    if may_run then jobs, kind, more = take_turn(queue, tenant, free_of, free) end
     if jobs then
       grant(queue, tenant, kind, jobs)
-      for _, one in ipairs(jobs) do granted[#granted + 1] = one.id end
+      pack(entries, jobs, expected_cost(tenant, kind), most)
+      granted = granted + #jobs
       clock = tonumber(turn[2])
-      local cost = math.max(1, expected_cost(tenant, kind))
-      vtimes[tenant] = clock + #jobs * cost / limits(tenant).weight
+      vtimes[tenant] = clock + #jobs * price(tenant, kind)
       call('ZADD', ring, vtimes[tenant], tenant)
       free = free - #jobs
       free_of[kind] = free_of[kind] - #jobs
     else
+      idle_turns = idle_turns + 1
       call('ZREM', ring, tenant)
-      if may_run then await_place(queue, tenant, free_of) end
+      if more then
+        aside[#aside + 1] = turn[2]
+        aside[#aside + 1] = tenant
+      elseif may_run then
+        await_place(queue, tenant, free_of)
+      end
     end
+  end
+  if #aside > 0 then
+    bulk('ZADD', ring, aside)
+    unfinished = true
   end
   if clock then
     call('SET', key('clock', queue), clock)
@@ -245,8 +377,8 @@ local function admit(queue)
     end
     bulk('HSET', key('vtime', queue), pairs_of)
   end
-  hand_over(queue, granted)
-  return #granted
+  hand_over(queue, entries)
+  return granted
 end
 
 local function admit_all()

@@ -7,37 +7,36 @@ local worker, queue = ARGV[4], ARGV[5]
 call('SADD', P .. 'queues', queue)
 call('ZADD', key('workers', queue), now + tonumber(ARGV[8]), worker)
 local member = ARGV[6] .. '\t' .. ARGV[7]
-if call('HGET', key('members', queue), worker) ~= member then
+if call('HGET', key('members', queue), worker) ~= member or call('EXISTS', key('fleet', queue)) == 0 then
   call('HSET', key('members', queue), worker, member)
   count_fleet(queue)
 end
+for kind in string.gmatch(ARGV[7], '[^,]+') do call('SADD', key('seen', queue), kind) end
 -- apalis-redis skips its own heartbeat while a fetched batch is buffered; without this line its
 -- orphan scan would take the batch of a busy worker for lost.
 if call('EXISTS', key('queue', queue, 'workers')) == 1 then
   call('ZADD', key('queue', queue, 'workers'), 'XX', math.floor(now / 1000), worker)
 end
-local lost = {}
-for i = 9, #ARGV, 2 do
-  local id = ARGV[i]
-  local holder = claimant(call('HGET', P .. 'claimed', id))
+local ids, lost = {}, {}
+for i = 9, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+local texts, holders = fields('jobs', ids), fields('claimed', ids)
+for n, id in ipairs(ids) do
+  local holder = claimant(holders[n])
   if holder and holder ~= worker then
     lost[#lost + 1] = id
   else
+    local text = ARGV[8 + n * 2]
+    local job = parse(text)
+    if not texts[n] then call('HSET', P .. 'jobs', id, text) end
     if not holder then
-      call('HSET', P .. 'jobs', id, ARGV[i + 1])
       call('HSET', P .. 'claimed', id, claim_of(worker))
+      remove_waiting(id, job)
+      unpark(id, job)
     end
-    local job = info(id)
-    if job then
-      if not holder then
-        remove_waiting(id, job)
-        call('SADD', key('seen', queue), job.kind)
-      end
-      call('ZADD', key('slots', job.tenant), now + lease, id)
-      if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), now + lease, id) end
-      call('ZADD', key('admitted', queue, job.kind), now + lease, id)
-      if job.resource ~= '' then call('HSETNX', key('holders', job.tenant), job.resource, id) end
-    end
+    call('ZADD', key('slots', job.tenant), now + lease, id)
+    if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), now + lease, id) end
+    call('ZADD', key('admitted', queue, job.kind), now + lease, id)
+    if job.resource ~= '' then call('HSETNX', key('holders', job.tenant), job.resource, id) end
   end
 end
 known_running = {}

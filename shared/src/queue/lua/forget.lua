@@ -1,4 +1,5 @@
--- Jobs that are not to be run any more. A job that a worker has claimed stays: its worker settles it.
+-- Jobs that are not to be run any more. A job that a worker has claimed stays: its worker settles it,
+-- or its slot ends.
 -- ARGV[4..] = ids
 -- Returns how many were forgotten.
 local forgotten = 0
@@ -6,13 +7,14 @@ local tenants = {}
 for i = 4, #ARGV do
   local id = ARGV[i]
   local job = info(id)
-  if job and call('HEXISTS', P .. 'claimed', id) == 0 then
-    if call('ZSCORE', key('admitted', job.queue, job.kind), id) then
-      call('LREM', key('queue', job.queue, 'active'), 1, id)
-      forget_ready(job.queue, {id})
+  local admitted = job and call('ZSCORE', key('admitted', job.queue, job.kind), id)
+  local is_claimed = job and call('HEXISTS', P .. 'claimed', id) == 1
+  if job and not (is_claimed and admitted) then
+    if admitted then
+      take_from_ready(job.queue, id)
     else
       remove_waiting(id, job)
-      if job.resource ~= '' then call('ZREM', key('parked', job.tenant, job.resource), id) end
+      unpark(id, job)
     end
     let_go({{id = id, job = job}})
     tenants[job.tenant] = true

@@ -1,4 +1,5 @@
--- Takes jobs into their tenants' waiting lists. Offering a known job again changes nothing.
+-- Takes jobs into their tenants' waiting lists, or behind the job that holds their resource key.
+-- Offering a known job again changes nothing.
 -- ARGV[4..]: id, info for each job
 -- Returns how many were new.
 local ids, texts = {}, {}
@@ -7,20 +8,31 @@ for i = 4, #ARGV, 2 do
   texts[#texts + 1] = ARGV[i + 1]
 end
 local known = fields('jobs', ids)
-local new, lists, taken = {}, {}, 0
+local new, lists, holders, taken = {}, {}, {}, 0
+local function is_held(job)
+  if job.resource == '' then return false end
+  local name = key('parked', job.tenant, job.resource)
+  if holders[name] == nil then holders[name] = holder_of(job.tenant, job.resource, '') or false end
+  return holders[name]
+end
 for i, id in ipairs(ids) do
   if not known[i] then
     local job = parse(texts[i])
-    local name = key('wait', job.queue, job.tenant, job.kind)
-    local list = lists[name]
-    if not list then
-      list = {job = job, members = {}}
-      lists[name] = list
+    local holder = is_held(job)
+    if holder and holder ~= id then
+      park(id, job, job.score)
+    else
+      local name = key('wait', job.queue, job.tenant, job.kind)
+      local list = lists[name]
+      if not list then
+        list = {job = job, members = {}}
+        lists[name] = list
+      end
+      list.members[#list.members + 1] = job.score
+      list.members[#list.members + 1] = id
     end
     new[#new + 1] = id
     new[#new + 1] = texts[i]
-    list.members[#list.members + 1] = job.score
-    list.members[#list.members + 1] = id
     taken = taken + 1
   end
 end

@@ -6,6 +6,9 @@
 --                      nobody reached it for a lease. It lives by the heartbeats: after an outage
 --                      that was longer than the leases, slots may have lapsed whose jobs still run,
 --                      so admission stays closed until the gate is filled anew from the rows
+--   server             the Redis that was opened under this epoch, by the id of its run. One that
+--                      started anew may hold an older state; the scheduler closes it
+--   raised             the epoch of the newest refill that has begun; an older one may write nothing
 --   jobs               HASH id -> tenant \t queue \t kind \t score \t resource key: what the gate knows
 --
 --   what waits
@@ -15,12 +18,14 @@
 --   seen:{queue}       SET of kinds that the queue ever had
 --   wait:{queue}:{tenant}:{kind}  ZSET id -> score, lowest first
 --   parked:{tenant}:{key}         ZSET id -> score, behind the job that holds the resource key
+--   held:{queue}:{tenant}         ZSET id -> score, all that is parked of a tenant, to be counted
 --
 --   whose turn it is
 --   ring:{queue}       ZSET tenant -> virtual time; only tenants that may run something
 --   vtime:{queue}      HASH tenant -> virtual time, kept while a tenant is out of the ring
 --   clock:{queue}      virtual time of the last turn
 --   awaiting:{queue}:{kind}  SET of tenants that left the ring until a worker for the kind is free
+--   entering           HASH queue -> how far all waiting tenants have been brought back to its ring
 --   cost               HASH tenant \t kind -> milliseconds that such a job lately took; without a
 --                      tenant: of the kind over all tenants
 --
@@ -32,8 +37,9 @@
 --   claimed                HASH id -> worker, padded: see `claim_of`
 --
 --   rules
---   limits             HASH tenant -> max:weight, then :kind=max for each kind with a limit
+--   limits             HASH tenant -> max:weight:version, then :kind=max for each kind with a limit
 --   paused             HASH tenant \t kind -> end of the pause (ms); an empty name = every one
+--   switches           version of the set of switches that `paused` was made from
 --
 --   the fleet
 --   workers:{queue}    ZSET worker -> end of its registration (ms)
@@ -110,31 +116,39 @@ local function running(tenant, kind)
   return count
 end
 
--- A tenant's limits: most jobs, weight, and the most of those kinds that have a limit. A tenant that
--- nobody has announced yet runs nothing.
+-- A tenant's limits: most jobs, weight, the version of its row, and the most of those kinds that have a
+-- limit. A tenant that nobody has announced yet runs nothing.
+local function read_limits(text)
+  local max, weight, rest = string.match(text, '^(%d+):(%d+)(.*)$')
+  local version = string.match(rest, '^:(%d+)$') or string.match(rest, '^:(%d+):')
+  local found = {max = tonumber(max), weight = tonumber(weight), version = tonumber(version or '0'), kinds = {}}
+  for kind, most in string.gmatch(rest, ':([^:=]+)=(%d+)') do found.kinds[kind] = tonumber(most) end
+  return found
+end
+
 local known_limits = {}
 local function limits(tenant)
   local found = known_limits[tenant]
   if found then return found end
-  local text = call('HGET', P .. 'limits', tenant) or '0:1'
-  local max, weight, rest = string.match(text, '^(%d+):(%d+)(.*)$')
-  found = {max = tonumber(max), weight = tonumber(weight), kinds = {}}
-  for kind, most in string.gmatch(rest, ':([^:=]+)=(%d+)') do found.kinds[kind] = tonumber(most) end
+  found = read_limits(call('HGET', P .. 'limits', tenant) or '0:1')
   known_limits[tenant] = found
   return found
 end
 
--- Every switch that is on, read once a script.
-local known_pauses = nil
-local function paused(tenant, kind)
-  if not known_pauses then
-    known_pauses = {}
-    local all = call('HGETALL', P .. 'paused')
-    for i = 1, #all, 2 do
-      if tonumber(all[i + 1]) > now then known_pauses[all[i]] = tonumber(all[i + 1]) end
-    end
+-- Whether a pause is on, read once a script for each scope that is asked about. Mostly there is none at
+-- all, which costs one look.
+local any_pause, known_pauses = nil, {}
+local function pause_is_on(scope)
+  if any_pause == nil then any_pause = call('EXISTS', P .. 'paused') == 1 end
+  if not any_pause then return false end
+  if known_pauses[scope] == nil then
+    known_pauses[scope] = tonumber(call('HGET', P .. 'paused', scope) or '0') > now
   end
-  return known_pauses[tenant .. '\t' .. kind] or known_pauses['\t' .. kind] or known_pauses[tenant .. '\t']
+  return known_pauses[scope]
+end
+
+local function paused(tenant, kind)
+  return pause_is_on(tenant .. '\t') or kind ~= '' and (pause_is_on('\t' .. kind) or pause_is_on(tenant .. '\t' .. kind))
 end
 
 local known_fleet = {}

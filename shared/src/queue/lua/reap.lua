@@ -1,7 +1,9 @@
 -- Frees what nobody renews: slots past their lease, workers past their registration. A slot that was
--- claimed belongs to a row whose lease has run out too: the rescue of leases offers that job again.
+-- claimed belongs to a row whose lease has run out too: the rescue of leases gives that job back, and
+-- is given the time to come first, so that nobody who waits for the same resource key overtakes it.
 -- ARGV[4..] = queues
--- Returns how many slots were freed.
+-- Returns how many slots were freed, and 1 if there is more to do now.
+local RESCUE_TIME = 2000
 local freed = 0
 call('PEXPIRE', P .. 'epoch', epoch_life)
 for i = 4, #ARGV do
@@ -10,24 +12,32 @@ for i = 4, #ARGV do
   for _, worker in ipairs(call('ZRANGEBYSCORE', key('workers', queue), '-inf', now, 'LIMIT', 0, 100)) do
     leave_fleet(worker, queue)
   end
+  -- A member without a registration would count for ever.
+  for _, worker in ipairs(call('HKEYS', key('members', queue))) do
+    if not call('ZSCORE', key('workers', queue), worker) then leave_fleet(worker, queue) end
+  end
   local tenants = {}
   for kind in pairs(kinds_of(queue)) do
     local admitted = key('admitted', queue, kind)
     for _, id in ipairs(call('ZRANGEBYSCORE', admitted, '-inf', now, 'LIMIT', 0, 1000)) do
       local job = info(id)
+      local is_claimed = job and call('HEXISTS', P .. 'claimed', id) == 1
       if not job then
         call('ZREM', admitted, id)
-      elseif call('HEXISTS', P .. 'claimed', id) == 1 then
-        let_go({{id = id, job = job}})
-      else
-        call('LREM', key('queue', queue, 'active'), 1, id)
+        freed = freed + 1
+      elseif not is_claimed then
         put_back(id, job)
+        freed = freed + 1
+        tenants[job.tenant] = true
+      elseif tonumber(call('ZSCORE', admitted, id)) <= now - RESCUE_TIME then
+        let_go({{id = id, job = job}})
+        freed = freed + 1
+        tenants[job.tenant] = true
       end
-      if job then tenants[job.tenant] = true end
-      freed = freed + 1
     end
   end
   for tenant in pairs(tenants) do enter_rings(tenant) end
+  enter_some(queue)
   admit(queue)
 end
-return freed
+return {freed, unfinished and 1 or 0}

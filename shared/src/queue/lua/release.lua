@@ -1,5 +1,20 @@
 -- What becomes of a slot when its job is done, lost or given up.
 
+-- The first of those that are parked behind a resource key waits in the line again. An id that the gate
+-- does not know is left out: if its row waits, the sweeper offers it.
+local function call_next(tenant, resource)
+  for _ = 1, PARKED_AT_ONCE do
+    local id = call('ZPOPMIN', key('parked', tenant, resource))[1]
+    if not id then return end
+    local job = info(id)
+    if job then
+      call('ZREM', key('held', job.queue, tenant), id)
+      return push_waiting(id, job)
+    end
+    for _, queue in ipairs(each_queue()) do call('ZREM', key('held', queue, tenant), id) end
+  end
+end
+
 -- Takes jobs' slots away. Whoever waited for a resource key comes next. `jobs` has an id and the
 -- job's info in each element.
 local function free_slots(jobs)
@@ -24,21 +39,9 @@ local function free_slots(jobs)
     local job = one.job
     if job.resource ~= '' and call('HGET', key('holders', job.tenant), job.resource) == one.id then
       call('HDEL', key('holders', job.tenant), job.resource)
-      local next_up = call('ZPOPMIN', key('parked', job.tenant, job.resource))
-      local waiting = next_up[1] and info(next_up[1])
-      if waiting then push_waiting(next_up[1], waiting) end
+      call_next(job.tenant, job.resource)
     end
   end
-end
-
--- What apalis-redis holds of ids that were handed over.
-local function forget_ready(queue, ids)
-  if #ids == 0 then return end
-  local base = key('queue', queue)
-  local metas = {}
-  for i, id in ipairs(ids) do metas[i] = base .. ':meta:' .. id end
-  bulk('HDEL', base .. ':data', ids)
-  for first = 1, #metas, 2000 do call('DEL', unpack(metas, first, math.min(first + 1999, #metas))) end
 end
 
 -- Takes back everything an admission gave. The jobs are unknown to the gate afterwards; if a row
@@ -56,16 +59,13 @@ end
 local function put_back(id, job)
   free_slots({{id = id, job = job}})
   push_waiting(id, job)
-  forget_ready(job.queue, {id})
+  take_from_ready(job.queue, id)
 end
-
--- Nobody waits for more than this much of others' running time (ms) because of what it ran before.
-local LONGEST_DEBT = 10000
 
 -- Puts the tenant's virtual time right when it is known how long `count` jobs of a kind ran in all.
 local function charge(queue, tenant, kind, ran_ms, count)
   local expected = math.max(1, expected_cost(tenant, kind))
-  local more = (math.max(count, ran_ms) - expected * count) / limits(tenant).weight
+  local more = math.max(count, ran_ms) / limits(tenant).weight - count * price(tenant, kind)
   local ring = key('ring', queue)
   local turn = tonumber(call('ZSCORE', ring, tenant) or '0')
   local own = tonumber(call('HGET', key('vtime', queue), tenant) or '0')
@@ -90,16 +90,30 @@ local function remember_costs()
   if #pairs_of > 0 then call('HSET', P .. 'cost', unpack(pairs_of)) end
 end
 
+-- Jobs that their workers gave back: each waits again where it stood, before anybody behind it may run.
+local function give_back(jobs)
+  if #jobs == 0 then return end
+  free_slots(jobs)
+  local ids = {}
+  for i, one in ipairs(jobs) do ids[i] = one.id end
+  bulk('HDEL', P .. 'claimed', ids)
+  for _, one in ipairs(jobs) do push_waiting(one.id, one.job) end
+end
+
 -- Ends a worker's registration with apalis-redis. Ids that it fetched and never claimed wait again.
 local function end_registration(worker, queue)
   call('ZREM', key('queue', queue, 'workers'), worker)
   local inflight = key('queue', queue, 'inflight', worker)
   local touched = {}
-  for _, id in ipairs(call('SMEMBERS', inflight)) do
-    local job = info(id)
-    if job and call('HEXISTS', P .. 'claimed', id) == 0 and call('ZSCORE', key('admitted', queue, job.kind), id) then
-      put_back(id, job)
-      touched[job.tenant] = true
+  for _, name in ipairs(call('SMEMBERS', inflight)) do
+    local ids = entry_of(queue, name)
+    forget_ready(queue, {name})
+    for _, id in ipairs(ids) do
+      local job = info(id)
+      if job and call('HEXISTS', P .. 'claimed', id) == 0 and call('ZSCORE', key('admitted', queue, job.kind), id) then
+        put_back(id, job)
+        touched[job.tenant] = true
+      end
     end
   end
   for tenant in pairs(touched) do enter_ring(queue, tenant) end

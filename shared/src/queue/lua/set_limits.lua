@@ -1,6 +1,7 @@
 -- Limits of tenants, as their rows have them. Lowering one ends nothing: admission waits until the
--- tenant is below it again. A kind that gets a limit has its running jobs counted from here on.
--- ARGV[4..] = tenant, "max:weight:kind=max..." for each tenant
+-- tenant is below it again. A kind that gets a limit has its running jobs counted from here on. Limits
+-- of an older version than the known ones were read before those and are left out.
+-- ARGV[4..] = tenant, "max:weight:version:kind=max..." for each tenant
 local function count_kind(tenant, kind)
   local slots = call('ZRANGE', key('slots', tenant), 0, -1, 'WITHSCORES')
   for i = 1, #slots, 2 do
@@ -10,9 +11,12 @@ local function count_kind(tenant, kind)
 end
 
 local changed = false
-for i = 4, #ARGV, 2 do
-  local tenant, text = ARGV[i], ARGV[i + 1]
-  if call('HGET', P .. 'limits', tenant) ~= text then
+local names = {}
+for i = 4, #ARGV, 2 do names[#names + 1] = ARGV[i] end
+local known = fields('limits', names)
+for n, tenant in ipairs(names) do
+  local text = ARGV[3 + n * 2]
+  if known[n] ~= text and read_limits(known[n] or '0:1').version <= read_limits(text).version then
     local before = limits(tenant)
     call('HSET', P .. 'limits', tenant, text)
     known_limits[tenant] = nil

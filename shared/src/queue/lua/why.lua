@@ -6,14 +6,20 @@ local id = ARGV[4]
 local answer = {open = call('EXISTS', P .. 'epoch') == 1, obstacles = {}}
 local job = info(id)
 if not job then
-  answer.place = 'unknown'
+  -- An empty table would read as an object where a list is expected.
+  answer.place, answer.obstacles = 'unknown', nil
   return cjson.encode(answer)
 end
 local holders = call('ZRANGEBYSCORE', key('slots', job.tenant), '(' .. now, '+inf', 'LIMIT', 0, 100)
 answer.running, answer.holders = live(key('slots', job.tenant)), holders
 answer.max_concurrent = limits(job.tenant).max
 answer.kind_max_concurrent = limits(job.tenant).kinds[job.kind]
-if answer.kind_max_concurrent then answer.kind_running = live(key('slots', job.tenant, job.kind)) end
+if answer.kind_max_concurrent then
+  local of_kind = key('slots', job.tenant, job.kind)
+  answer.kind_running = live(of_kind)
+  local kind_holders = call('ZRANGEBYSCORE', of_kind, '(' .. now, '+inf', 'LIMIT', 0, 100)
+  if #kind_holders > 0 then answer.kind_holders = kind_holders end
+end
 if call('HEXISTS', P .. 'claimed', id) == 1 then
   answer.place = 'claimed'
 elseif call('ZSCORE', key('admitted', job.queue, job.kind), id) then

@@ -1,0 +1,116 @@
+//! `POST /auth/refresh`: a refresh token for a new pair.
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use unity_shared::{
+    db::{DbError, Issuer, PlatformTx},
+    ids::SessionId,
+    sessions::{
+        EndReason, RefreshToken, RefreshUse, SessionOwner, end_session, find_refreshed_session,
+        insert_refresh_token, mark_refreshed, use_refresh_token,
+    },
+};
+
+use super::create_token::SMALL;
+use crate::{
+    auth::{Subject, TokenPair, issue, why_refused},
+    error::ApiError,
+    extract::{JsonBody, NoParameters},
+    problem::ProblemBody,
+    state::ApiState,
+};
+
+/// The token to be used up.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    /// As the last answer gave it.
+    refresh_token: String,
+}
+
+/// Goes on with a session.
+///
+/// A refresh token is good for one use within seven days, and a session for thirty. A token that comes a
+/// second time ends its session: one of the two who have it has stolen it. Only within ten seconds a
+/// second use is taken for a client that asked twice; it is answered 409 and ends nothing.
+#[utoipa::path(
+    post,
+    path = "/auth/refresh",
+    tag = "auth",
+    request_body = Refresh,
+    responses(
+        (status = 200, description = "New tokens.", body = TokenPair),
+        (status = 401, description = "Not a token that is good.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 403, description = "The tenant is not in use. The token is not used up.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 409, description = "It was used a moment ago.", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ),
+)]
+pub async fn refresh_token(
+    State(state): State<ApiState>,
+    NoParameters: NoParameters,
+    JsonBody {
+        value: body,
+        raw: _,
+    }: JsonBody<Refresh, SMALL>,
+) -> Result<Json<TokenPair>, ApiError> {
+    let used = RefreshToken::received(body.refresh_token);
+    let keyring = state.signing_keys().current().await?;
+    let now = state.clock().now();
+    let mut tx = state.database().issuer().begin().await?;
+    let session = match use_refresh_token(&mut tx, &used, now).await? {
+        RefreshUse::Good(session) => session,
+        RefreshUse::Raced => return Err(ApiError::RefreshRaced),
+        RefreshUse::Reused(session) => {
+            end_stolen(&state, tx, session).await?;
+            return Err(ApiError::RefreshInvalid);
+        }
+        RefreshUse::Unknown => return Err(ApiError::RefreshInvalid),
+    };
+    let owner = find_refreshed_session(&mut tx, session, now).await?;
+    let owner = owner.ok_or(ApiError::RefreshInvalid)?;
+    if let Some((code, state)) = owner.tenant_status.and_then(why_refused) {
+        return Err(ApiError::TenantInactive { code, state });
+    }
+    let next = RefreshToken::generate();
+    insert_refresh_token(&mut tx, session, &next, owner.expires_at, now).await?;
+    mark_refreshed(&mut tx, session, now).await?;
+    tx.commit().await?;
+    let subject = subject_of(owner).ok_or(ApiError::RefreshInvalid)?;
+    issue(&keyring, state.clock(), subject, &next).map(Json)
+}
+
+async fn end_stolen(
+    state: &ApiState,
+    mut tx: PlatformTx<Issuer>,
+    session: SessionId,
+) -> Result<(), DbError> {
+    tracing::warn!(%session, "a refresh token came a second time; its session has ended");
+    end_session(&mut tx, session, EndReason::Reuse, state.clock().now()).await?;
+    tx.commit().await
+}
+
+/// Absent = the owner is no member any more.
+fn subject_of(owner: SessionOwner) -> Option<Subject> {
+    let SessionOwner {
+        session,
+        user,
+        email,
+        must_change_password: _,
+        epoch,
+        tenant,
+        tenant_status: _,
+        role,
+        expires_at: _,
+    } = owner;
+    Some(Subject {
+        session,
+        user,
+        email,
+        epoch,
+        tenant,
+        role: role?,
+    })
+}

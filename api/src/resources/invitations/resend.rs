@@ -1,0 +1,115 @@
+//! `POST /tenants/{id}/invitations/{invitation}/resend`.
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use chrono::TimeDelta;
+use serde_json::json;
+use unity_shared::{
+    ids::{InvitationId, RequestId, TenantId},
+    people::{InvitationState, find_invitation, reissue_invitation},
+};
+
+use super::{Mailing, revoke::not_pending};
+use crate::{
+    auth::Caller,
+    error::ApiError,
+    extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathIds},
+    middleware::CurrentRequestId,
+    problem::ProblemBody,
+    resources::jobs::{self, JobView, accepted, find_before, keep, or_before},
+    state::ApiState,
+};
+
+/// Nobody gets two mails of one invitation within this time.
+const PAUSE: TimeDelta = TimeDelta::minutes(1);
+
+/// Sends an invitation again, under a new token and for seven days from now. The token of the mail
+/// before is void.
+#[utoipa::path(
+    post,
+    path = "/tenants/{id}/invitations/{invitation}/resend",
+    tag = "members",
+    params(
+        ("id" = TenantId, Path, description = "The tenant's slug."),
+        ("invitation" = InvitationId, Path, description = "The invitation."),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters."),
+    ),
+    responses(
+        (status = 202, description = "The job sends the mail.", body = JobView,
+         headers(
+            ("Location" = String, description = "Where to look how it is doing."),
+            ("Retry-After" = u32, description = "Seconds until looking makes sense."),
+         )),
+        (status = 404, description = "No such tenant or invitation, or not the caller's.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 409, description = "It is not pending, or its mail left less than a minute ago.",
+         body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn resend_invitation(
+    State(state): State<ApiState>,
+    caller: Caller,
+    CurrentRequestId(request_id): CurrentRequestId,
+    PathIds(tenant, id): PathIds<TenantId, InvitationId>,
+    NoParameters: NoParameters,
+    idempotency: Idempotency,
+    NoBody: NoBody,
+) -> Result<Response, ApiError> {
+    caller.must_be_of(&tenant)?;
+    // The route is the same for every invitation, so the request is told apart by it too.
+    let request = idempotency.request(id.to_string().as_bytes());
+    match resend(&state, &tenant, id, request_id, request.as_ref()).await {
+        Ok(Ok(mailing)) => {
+            mailing.tell_gate(&state).await;
+            Ok(accepted(mailing.job.first_state(&tenant, mailing.now())))
+        }
+        Ok(Err(before)) => Ok(before),
+        Err(error) => or_before(&state, &tenant, request.as_ref(), error).await,
+    }
+}
+
+/// The mail that is on its way, or the answer from before.
+async fn resend(
+    state: &ApiState,
+    tenant: &TenantId,
+    id: InvitationId,
+    request_id: RequestId,
+    request: Option<&IdempotentRequest>,
+) -> Result<Result<Mailing, Response>, ApiError> {
+    let now = state.clock().now();
+    let mut tx = state.database().tenant(tenant).await?;
+    if let Some(before) = find_before(&mut tx, request).await? {
+        return Ok(Err(before));
+    }
+    let invitation = find_invitation(&mut tx, id, now)
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    if invitation.status != InvitationState::Pending {
+        return Err(not_pending(invitation.status));
+    }
+    if invitation
+        .mailed_at
+        .is_some_and(|mailed| mailed + PAUSE > now)
+    {
+        return Err(ApiError::Conflict {
+            code: "invitation.just_sent",
+            detail: "its mail left less than a minute ago".to_owned(),
+        });
+    }
+    let issue = invitation.issue.saturating_add(1);
+    let token = state.mail_tokens().of_invitation(tenant, id, issue);
+    if !reissue_invitation(&mut tx, id, issue, &token, now).await? {
+        return Err(ApiError::Busy);
+    }
+    let mailing = Mailing::write(state, &mut tx, id, request_id, now).await?;
+    let answer = |request: &IdempotentRequest| {
+        let view = json!(JobView::from(mailing.job.first_state(tenant, now)));
+        request.answer(
+            StatusCode::ACCEPTED,
+            Some(&jobs::address(mailing.job.id)),
+            view,
+        )
+    };
+    keep(&mut tx, request, answer, now).await?;
+    tx.commit().await?;
+    Ok(Ok(mailing))
+}

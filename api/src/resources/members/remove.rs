@@ -1,0 +1,52 @@
+//! `DELETE /tenants/{id}/members/{user}`.
+
+use axum::{extract::State, http::StatusCode};
+use unity_shared::{
+    ids::{TenantId, UserId},
+    people,
+};
+
+use super::view::refuse;
+use crate::{
+    auth::Caller,
+    error::ApiError,
+    extract::{IfMatch, NoParameters, PathIds},
+    problem::ProblemBody,
+    state::ApiState,
+};
+
+/// Ends a membership. The person is let into this tenant no more within two seconds, and stays what
+/// they are elsewhere. A tenant's last administrator cannot go.
+#[utoipa::path(
+    delete,
+    path = "/tenants/{id}/members/{user}",
+    tag = "members",
+    params(
+        ("id" = TenantId, Path, description = "The tenant's slug."),
+        ("user" = UserId, Path, description = "The member."),
+        ("If-Match" = Option<String>, Header, description = "Remove this version and no other."),
+    ),
+    responses(
+        (status = 204, description = "No member any more."),
+        (status = 404, description = "No such tenant or member, or not the caller's.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 409, description = "The last administrator.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 412, description = "Another version than If-Match says.", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ),
+)]
+pub async fn remove_member(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathIds(tenant, user): PathIds<TenantId, UserId>,
+    NoParameters: NoParameters,
+    if_match: IfMatch,
+) -> Result<StatusCode, ApiError> {
+    caller.must_be_of(&tenant)?;
+    let mut tx = state.database().tenant(&tenant).await?;
+    let meant = |version| if_match.check(version).is_ok();
+    refuse(people::remove_member(&mut tx, user, meant).await?)?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,208 @@
+//! `GET /auth/oidc/callback`.
+//!
+//! Whatever is wrong, the answer is the same, and the log says what it was. The state is used up
+//! before anything else is looked at.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use unity_shared::{
+    ids::{SessionId, TenantId, UserId},
+    people::{IdentityProvider, NewPerson, Vouched, admit_vouched, find_member, take_sign_in},
+    sessions::{
+        NewSession, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
+        insert_session,
+    },
+    tenancy::{QuotaError, generate_password},
+};
+
+use super::{
+    begun::{SignInState, hash_of},
+    provider::{Claims, Provider},
+    start::find_provider,
+};
+use crate::{
+    auth::{Subject, TokenPair, issue},
+    error::{ApiError, EntryError},
+    extract::QueryParameters,
+    problem::ProblemBody,
+    state::ApiState,
+};
+
+/// What the provider has the browser say. Providers add parameters of their own.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Answer {
+    /// As it was sent to the provider.
+    state: Option<String>,
+    /// What a token is given for; absent = the provider lets nobody in.
+    code: Option<String>,
+    /// The provider, if it says (RFC 9207).
+    iss: Option<String>,
+}
+
+/// Longest state or code that is looked at.
+const LONGEST: usize = 4096;
+/// Constraints that the later of two first sign-ins violates.
+const RACED: [&str; 3] = ["users_email_key", "identities_pkey", "memberships_pkey"];
+
+/// Lets somebody in whom their tenant's identity provider knows, with a session of that tenant.
+#[utoipa::path(
+    get,
+    path = "/auth/oidc/callback",
+    tag = "auth",
+    params(Answer),
+    responses(
+        (status = 200, description = "Logged in.", body = TokenPair),
+        (status = 401, description = "Not let in.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "The tenant has as many members as it may.", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ),
+)]
+pub async fn finish_sign_in(
+    State(state): State<ApiState>,
+    headers: HeaderMap,
+    QueryParameters(answer): QueryParameters<Answer>,
+) -> Result<Response, ApiError> {
+    let (begun, provider) = take(&state, &headers, answer.state.as_deref()).await?;
+    let tenant = &begun.tenant;
+    if answer.iss.is_some_and(|issuer| issuer != provider.issuer) {
+        return Err(refused(tenant, "the answer is another provider's"));
+    }
+    let code = answer.code.filter(|code| code.len() <= LONGEST);
+    let code = code.ok_or_else(|| refused(tenant, "the provider let nobody in"))?;
+    let claims = Provider::discover(&state, tenant, provider.clone())
+        .await?
+        .redeem(state.sign_ins(), &begun, code, state.clock())
+        .await
+        .ok_or(EntryError::SignInFailed)?;
+    let user = admit(&state, tenant, provider, claims).await?;
+    let tokens = open_session(&state, tenant, user).await?;
+    let cookie = [(header::SET_COOKIE, state.sign_ins().clear_cookie()?)];
+    Ok((cookie, Json(tokens)).into_response())
+}
+
+/// The sign-in that this browser began, used up, and the tenant's provider as it is now.
+async fn take(
+    state: &ApiState,
+    headers: &HeaderMap,
+    brought: Option<&str>,
+) -> Result<(SignInState, IdentityProvider), ApiError> {
+    let begun = brought
+        .filter(|text| text.len() <= LONGEST)
+        .and_then(SignInState::parse)
+        .ok_or(EntryError::SignInFailed)?;
+    let browser = state.sign_ins().browser(headers).unwrap_or_default();
+    let mut tx = state.database().tenant(&begun.tenant).await?;
+    let now = state.clock().now();
+    let good = take_sign_in(&mut tx, &begun.hash(), &hash_of(&browser), now).await?;
+    let provider = find_provider(&mut tx).await?;
+    tx.commit().await?;
+    if !good {
+        let reason = "nothing was begun with this state by this browser in time";
+        return Err(refused(&begun.tenant, reason));
+    }
+    let provider = provider.ok_or(EntryError::SignInFailed)?;
+    Ok((begun, provider))
+}
+
+async fn admit(
+    state: &ApiState,
+    tenant: &TenantId,
+    provider: IdentityProvider,
+    claims: Claims,
+) -> Result<UserId, ApiError> {
+    let Claims {
+        subject,
+        email,
+        name,
+    } = claims;
+    let domains = &provider.email_domains;
+    if !domains.is_empty() && !domains.contains(&email.host()) {
+        return Err(refused(
+            tenant,
+            "the provider may not vouch for addresses of this domain",
+        ));
+    }
+    let vouched = Vouched {
+        issuer: provider.issuer,
+        subject,
+        email,
+        newcomer: NewPerson {
+            id: UserId::new(),
+            name,
+            password_hash: state.passwords().hash(generate_password()).await?,
+        },
+        default_role: provider.default_role,
+    };
+    let mut tx = state.database().registrar().begin().await?;
+    let user = admit_vouched(&mut tx, tenant, &vouched, state.clock().now())
+        .await
+        .map_err(after_refusal)?;
+    let user =
+        user.ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
+    tx.commit().await?;
+    Ok(user)
+}
+
+fn after_refusal(error: QuotaError) -> ApiError {
+    match error {
+        QuotaError::Database(inner)
+            if inner.constraint().is_some_and(|name| RACED.contains(&name)) =>
+        {
+            ApiError::Busy
+        }
+        // The provider gives a member a second name: one of the two is not theirs.
+        QuotaError::Database(inner) if inner.constraint() == Some("identities_user_key") => {
+            EntryError::SignInFailed.into()
+        }
+        error => error.into(),
+    }
+}
+
+/// A session of this tenant and of no other.
+async fn open_session(
+    state: &ApiState,
+    tenant: &TenantId,
+    user: UserId,
+) -> Result<TokenPair, ApiError> {
+    let mut tx = state.database().tenant(tenant).await?;
+    let member = find_member(&mut tx, user).await?;
+    drop(tx);
+    let role = member.ok_or(EntryError::SignInFailed)?.role;
+    let keyring = state.signing_keys().current().await?;
+    let now = state.clock().now();
+    let mut tx = state.database().issuer().begin().await?;
+    let account = find_account_of(&mut tx, user)
+        .await?
+        .filter(|account| account.disabled_at.is_none())
+        .ok_or(EntryError::SignInFailed)?;
+    let session = NewSession {
+        id: SessionId::new(),
+        user,
+        tenant: Some(tenant.clone()),
+        epoch: account.token_epoch,
+    };
+    let refresh = RefreshToken::generate();
+    insert_session(&mut tx, &session, now).await?;
+    insert_refresh_token(&mut tx, session.id, &refresh, now + SESSION_LIFE, now).await?;
+    tx.commit().await?;
+    let subject = Subject {
+        session: session.id,
+        user,
+        email: account.email,
+        epoch: account.token_epoch,
+        tenant: Some(tenant.clone()),
+        role,
+    };
+    issue(&keyring, state.clock(), subject, &refresh)
+}
+
+fn refused(tenant: &TenantId, reason: &'static str) -> ApiError {
+    tracing::warn!(tenant_id = %tenant, reason, "a sign-in was refused");
+    EntryError::SignInFailed.into()
+}

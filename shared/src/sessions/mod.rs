@@ -1,0 +1,37 @@
+//! People who log in: passwords tried, sessions, and the tokens that stand for them.
+//!
+//! An access token is signed, lives for minutes and is worth what the rows say at the moment of use:
+//! its session, its person and their membership. A refresh token is random, kept as a hash, and good
+//! for one use.
+
+mod admin;
+mod attempts;
+mod crypto;
+mod expire;
+mod keyring;
+mod login;
+mod refresh;
+mod sealing;
+mod session;
+mod signing_key;
+mod token;
+
+pub use admin::{NewPlatformAdmin, insert_platform_admin, set_user_disabled};
+pub use attempts::{AttemptKey, LOGIN_WINDOW, count_attempts, forget_attempts};
+pub use expire::{Expired, expire_sessions};
+pub use keyring::{Keyring, PublicKey};
+pub use login::{Account, Choice, find_account, find_account_of, list_choices, replace_password};
+pub use refresh::{
+    RACE_GRACE, REFRESH_LIFE, RefreshToken, RefreshUse, forget_refresh_tokens,
+    insert_refresh_token, use_refresh_token,
+};
+pub use sealing::{SealError, SealingKey};
+pub use session::{
+    EndReason, NewSession, SESSION_LIFE, SessionOwner, end_session, find_refreshed_session,
+    find_session_owner, insert_session, mark_refreshed, renew_session_epoch,
+};
+pub use signing_key::{
+    KeyState, PUBLISHED_AHEAD, RotateError, Rotation, SigningKey, TRUSTED_AFTER,
+    ensure_signing_key, list_signing_keys, rotate_signing_keys,
+};
+pub use token::{AUDIENCE, Claims, ISSUER, TOKEN_LIFE};

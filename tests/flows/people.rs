@@ -1,0 +1,77 @@
+//! People: invited by mail, members by accepting, and gone when they are removed.
+
+mod accept;
+mod admins;
+mod commands;
+mod mails;
+mod sign_in;
+
+use serde_json::{Value, json};
+use unity_shared::ids::UserId;
+
+use crate::harness::{Answer, Caller, Mailbox, Stack, StackOptions};
+
+pub const PASSWORD: &str = "a long enough password";
+const ACCEPT: &str = "/api/v1/invitations/accept";
+
+/// A stack that sends its mails to the mail server beside it.
+pub async fn stack_with_mail() -> (Stack, Mailbox) {
+    let mailbox = Mailbox::start().await;
+    let options = StackOptions {
+        smtp_url: Some(mailbox.url.clone()),
+        ..StackOptions::default()
+    };
+    (Stack::start_with(options).await, mailbox)
+}
+
+pub async fn invite(caller: &Caller, tenant: &str, email: &str, role: &str) -> Answer {
+    let order = json!({ "email": email, "role": role });
+    let path = format!("/api/v1/tenants/{tenant}/members");
+    caller.post(&path, &order).await
+}
+
+pub async fn accept(stack: &Stack, token: &str, password: &str) -> Answer {
+    let order = json!({ "token": token, "password": password });
+    stack.admin.without_key().post(ACCEPT, &order).await
+}
+
+/// Invites somebody, reads their mail, signs them up, and answers who they are.
+pub async fn come_in(
+    stack: &Stack,
+    mailbox: &Mailbox,
+    admin: &Caller,
+    tenant: &str,
+    (email, role): (&str, &str),
+) -> UserId {
+    let before = mailbox
+        .mails()
+        .iter()
+        .filter(|mail| mail.to == [email])
+        .count();
+    invite(admin, tenant, email, role).await.expect(201);
+    let mail = mailbox.newest_to(email, before + 1).await;
+    let admitted = accept(stack, &mail.token(), PASSWORD).await.expect(200);
+    admitted.text_of("user_id").parse().unwrap()
+}
+
+pub async fn log_in(stack: &Stack, email: &str, password: &str, tenant: &str) -> Answer {
+    let order = json!({ "email": email, "password": password, "tenant_id": tenant });
+    stack
+        .admin
+        .without_key()
+        .post("/api/v1/auth/token", &order)
+        .await
+}
+
+/// A caller in a session of the person.
+pub async fn logged_in(stack: &Stack, email: &str, tenant: &str) -> Caller {
+    let tokens = log_in(stack, email, PASSWORD, tenant).await.expect(200);
+    stack.admin.with_key(&tokens.text_of("access_token"))
+}
+
+pub async fn members(caller: &Caller, tenant: &str) -> Vec<Value> {
+    let page = caller
+        .get(&format!("/api/v1/tenants/{tenant}/members"))
+        .await;
+    page.expect(200).json["items"].as_array().unwrap().clone()
+}

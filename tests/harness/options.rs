@@ -1,0 +1,110 @@
+//! How a test wants its stack, and the connections that come of it.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use unity_api::{AddressLimit, ApiOptions};
+use unity_shared::{
+    clock::Clock,
+    config::{Network, Secret},
+    db::DatabaseUrls,
+    queue::{Gate, GateSettings, ShardId},
+};
+
+use super::servers;
+
+pub const SECRET_KEY: &str = "a-secret-key-for-tests-of-32-characters-or-more";
+pub const PREFIX: &str = "test";
+
+/// How a test wants its stack.
+#[derive(Clone)]
+pub struct StackOptions {
+    pub workers: u32,
+    pub concurrency: u32,
+    pub scheduler: bool,
+    pub lease: Duration,
+    pub clock: Clock,
+    /// How long a deleted tenant can be restored.
+    pub tenant_grace: Duration,
+    /// Other URLs than the servers' own, for tests that take them away.
+    pub database_at: Option<std::net::SocketAddr>,
+    pub redis_at: Option<std::net::SocketAddr>,
+    /// The API's address in links; without one where it listens.
+    pub public_url: Option<String>,
+    /// The mail server; without one mails are written into a folder that nobody looks into.
+    pub smtp_url: Option<String>,
+    pub trusted_proxies: Vec<Network>,
+    /// Tests refuse a great many requests, all of them from here.
+    pub address_limit: AddressLimit,
+    pub rate_limits: bool,
+}
+
+impl Default for StackOptions {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            concurrency: 8,
+            scheduler: true,
+            lease: Duration::from_secs(6),
+            clock: Clock::system(),
+            tenant_grace: Duration::from_hours(30 * 24),
+            database_at: None,
+            redis_at: None,
+            public_url: None,
+            smtp_url: None,
+            trusted_proxies: Vec::new(),
+            address_limit: AddressLimit {
+                per_second: 100_000,
+                burst: 100_000,
+            },
+            rate_limits: true,
+        }
+    }
+}
+
+pub async fn urls(name: &str, options: &StackOptions) -> DatabaseUrls {
+    let servers = servers().await;
+    let through = |url: String| match options.database_at {
+        Some(addr) => PgConnectOptions::from_str(&url)
+            .unwrap()
+            .host(&addr.ip().to_string())
+            .port(addr.port())
+            .to_url_lossy()
+            .to_string(),
+        None => url,
+    };
+    DatabaseUrls {
+        app: through(servers.app_url(name)),
+        platform: through(servers.platform_url(name)),
+    }
+}
+
+pub async fn connect_gate(name: &str, options: &StackOptions) -> Gate {
+    let mut url = servers().await.redis_url();
+    if let Some(addr) = options.redis_at {
+        let (head, _) = url.rsplit_once('@').unwrap();
+        url = format!("{head}@{addr}/0");
+    }
+    let settings = GateSettings {
+        prefix: format!("{PREFIX}{name}"),
+        shard: ShardId::FIRST,
+        lease: options.lease,
+    };
+    Gate::connect(&url, settings, options.clock.clone())
+        .await
+        .unwrap()
+}
+
+pub fn api_options(options: &StackOptions, api_url: &str) -> ApiOptions {
+    let public_url = options.public_url.clone();
+    ApiOptions {
+        probe_jobs: true,
+        secret_key: Secret::new(SECRET_KEY),
+        tenant_grace: options.tenant_grace,
+        public_url: Some(public_url.unwrap_or_else(|| api_url.to_owned())),
+        loopback_providers: true,
+        rate_limits: options.rate_limits,
+        address_limit: options.address_limit,
+        trusted_proxies: options.trusted_proxies.clone(),
+    }
+}

@@ -1,0 +1,156 @@
+//! The way of a job through this process: from the entry that it came in to the slot that is free again.
+
+use std::{sync::Arc, time::Duration};
+
+use apalis::prelude::{BoxDynError, Data};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+use unity_shared::{
+    batch::Batcher,
+    clock::Clock,
+    jobs::{ClaimedJob, Finish, LeaseKey, Report, Verdict},
+    queue::{ReadyJob, Settled},
+};
+
+use super::{
+    claim::{Claimed, Claimer},
+    execute::execute,
+    inflight::InFlight,
+    source::ReadyEntry,
+};
+use crate::handler::Registry;
+
+/// What every job that passes through shares.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub claims: Batcher<ReadyJob, Claimed>,
+    pub claimer: Claimer,
+    pub finishes: Batcher<Finish, bool>,
+    pub settlements: Batcher<Settled, ()>,
+    pub inflight: InFlight,
+    pub registry: Arc<Registry>,
+    pub reports: Batcher<Report, ()>,
+    pub places: Arc<Semaphore>,
+    pub clock: Clock,
+}
+
+/// A job of a shared entry that gets no place here for so long goes on to another worker: those in
+/// front of it were expected to be short.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The jobs of an entry, each in a place of its own.
+pub(super) async fn run_entry(entry: ReadyEntry, way: Data<Way>) -> Result<(), BoxDynError> {
+    let ReadyEntry { ids, place } = entry;
+    let mut jobs = ids.iter().enumerate().map(|(place, id)| ReadyJob {
+        id: *id,
+        first: place == 0,
+    });
+    let Some(first) = jobs.next() else {
+        return Ok(());
+    };
+    if ids.len() == 1 {
+        run_job(first, place, way).await;
+        return Ok(());
+    }
+    let start = |job: ReadyJob, place: OwnedSemaphorePermit| {
+        let job = run_job(job, place, way.clone()).in_current_span();
+        AbortOnDropHandle::new(tokio::spawn(job))
+    };
+    let mut running = vec![start(first, place)];
+    while let Some(job) = jobs.next() {
+        let place = tokio::time::timeout(PATIENCE, Arc::clone(&way.places).acquire_owned());
+        if let Ok(Ok(place)) = place.await {
+            running.push(start(job, place));
+        } else {
+            let rest: Vec<ReadyJob> = std::iter::once(job).chain(jobs).collect();
+            way.claimer.pass_on(&rest).await;
+            break;
+        }
+    }
+    for job in running {
+        // One that panicked has freed its place; its slot ends by itself.
+        let _ = job.await;
+    }
+    Ok(())
+}
+
+/// One job, until its slot is free again.
+async fn run_job(job: ReadyJob, place: OwnedSemaphorePermit, way: Data<Way>) {
+    let id = job.id;
+    let (ran, waits_again) = match way.claims.call(job).await {
+        Some(Claimed::Job(job, asked)) => {
+            let span = tracing::info_span!(
+                "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
+                request_id = job.request_id.map(tracing::field::display),
+            );
+            let (ran, waits_again) = carry_out(*job, asked, &way).instrument(span).await;
+            (Some(ran), waits_again)
+        }
+        Some(Claimed::SlotOnly) => (None, false),
+        Some(Claimed::Nothing) | None => return,
+    };
+    // The answer says only that it was tried; a slot that could not be freed ends by itself.
+    let settled = Settled {
+        id,
+        ran,
+        waits_again,
+    };
+    let _ = way.settlements.call(settled).await;
+    // Only now may the source fetch another: the gate has counted this one out.
+    drop(place);
+}
+
+/// Runs a claimed job and writes its verdict. Answers how long the handler ran, and whether the job was
+/// handed back and waits again.
+async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, bool) {
+    let started = Instant::now();
+    let place = way.inflight.enter(&job, asked);
+    let lease = LeaseKey {
+        tenant_id: job.tenant_id.clone(),
+        id: job.id,
+        fence: job.fence,
+    };
+    let job = Arc::new(job);
+    let verdict = execute(
+        Arc::clone(&job),
+        &place,
+        &way.registry,
+        &way.reports,
+        &way.clock,
+    )
+    .await;
+    let ran = started.elapsed();
+    let Some(verdict) = verdict else {
+        tracing::warn!("lease lost, nothing written");
+        return (ran, false);
+    };
+    let handed_back = matches!(verdict, Verdict::HandedBack);
+    let outcome = outcome_name(&verdict);
+    let finish = Finish {
+        lease,
+        started_at: job.attempt_started_at,
+        verdict,
+    };
+    let counted = way.finishes.call(finish).await.unwrap_or(false);
+    let seconds = ran.as_secs_f64();
+    metrics::histogram!("unity_job_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
+    metrics::counter!("unity_job_attempts_total", "kind" => job.kind.clone(), "outcome" => outcome)
+        .increment(1);
+    tracing::info!(outcome, counted, seconds, "attempt ended");
+    (ran, handed_back && counted)
+}
+
+const fn outcome_name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Succeeded(_) => "succeeded",
+        Verdict::Failed(_) => "failed",
+        Verdict::Retry(..) => "retried",
+        Verdict::Snoozed(_) => "snoozed",
+        Verdict::HandedBack => "handed_back",
+        Verdict::Cancelled(_) => "cancelled",
+    }
+}
