@@ -173,8 +173,8 @@ $$;
 
 -- The same for whoever acts in one tenant's name: the chain is that tenant's, whatever the entries
 -- say. One that is marked `for_platform`, because an administrator acts, is told to the platform too,
--- under the tenant's name. The platform's own jobs belong to a tenant of that name, whose chain is the
--- platform's.
+-- under the tenant's name. The platform's own jobs belong to a tenant of that name: what an
+-- administrator does to them is told once.
 CREATE FUNCTION audit_own(entries jsonb, happened_at timestamptz) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -182,17 +182,20 @@ DECLARE
     own text := current_tenant();
     told jsonb;
 BEGIN
-    IF own IS NULL THEN
+    IF own IS NULL OR (own = 'platform' AND EXISTS (
+        SELECT FROM jsonb_array_elements(entries) AS entry
+        WHERE (entry ->> 'for_platform')::boolean IS NOT TRUE)) THEN
         RAISE EXCEPTION 'no tenant is set' USING ERRCODE = 'insufficient_privilege';
     END IF;
     SELECT jsonb_agg(copy ORDER BY place, copy ->> 'tenant_id' <> own) INTO told
     FROM jsonb_array_elements(entries) WITH ORDINALITY AS stated (entry, place)
     CROSS JOIN LATERAL (
         SELECT entry || jsonb_build_object('tenant_id', own) AS copy
+        WHERE own <> 'platform'
         UNION ALL
         SELECT entry || jsonb_build_object('tenant_id', 'platform',
                                            'detail', (entry -> 'detail') || jsonb_build_object('tenant_id', own))
-        WHERE (entry ->> 'for_platform')::boolean AND own <> 'platform'
+        WHERE (entry ->> 'for_platform')::boolean
     ) AS copies;
     RETURN audit(coalesce(told, '[]'), happened_at);
 END

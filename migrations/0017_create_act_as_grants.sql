@@ -15,6 +15,7 @@ CREATE TABLE act_as_grants (
     ended_at      timestamptz,
     PRIMARY KEY (tenant_id, id),
     CONSTRAINT act_as_grants_time CHECK (expires_at > created_at AND expires_at <= created_at + interval '1 hour'),
+    CONSTRAINT act_as_grants_not_of_the_platform CHECK (tenant_id <> 'platform'),
     CONSTRAINT act_as_grants_session CHECK ((actor_kind = 'user') = (session_id IS NOT NULL))
 );
 COMMENT ON COLUMN act_as_grants.session_id IS 'the login of a person; NULL for a key';

@@ -56,6 +56,9 @@ pub enum ApiError {
     /// A program asked for what only a person who has logged in has.
     #[error("this is for people who have logged in, not for API keys")]
     SessionRequired,
+    /// An administrator who acts in a tenant asked for something that would outlast their leave.
+    #[error("whoever acts in a tenant makes nothing there that outlasts their leave")]
+    ActingForbidden,
     /// The key is confined to other things.
     #[error("the scopes of this API key do not include {0}")]
     ScopeInsufficient(Scope),
@@ -226,6 +229,11 @@ impl ApiError {
         self.kind().0.is_client_error()
     }
 
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        self.kind().1
+    }
+
     /// Status, stable code and title.
     #[expect(clippy::too_many_lines, reason = "a table: one entry for each variant")]
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
@@ -257,6 +265,7 @@ impl ApiError {
                 "Password must be changed",
             ),
             Self::SessionRequired => (StatusCode::FORBIDDEN, "session.required", "Not logged in"),
+            Self::ActingForbidden => (StatusCode::FORBIDDEN, "act_as.forbidden", "Not allowed"),
             Self::ScopeInsufficient(_) => {
                 (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
             }
@@ -387,6 +396,7 @@ impl ApiError {
             | Self::Overloaded
             | Self::MustChangePassword
             | Self::SessionRequired
+            | Self::ActingForbidden
             | Self::ScopeInsufficient(_)
             | Self::Entry(_)
             | Self::TenantInactive { .. }
@@ -455,6 +465,7 @@ impl ApiError {
             | Self::Overloaded
             | Self::MustChangePassword
             | Self::SessionRequired
+            | Self::ActingForbidden
             | Self::ScopeInsufficient(_)
             | Self::Entry(_)
             | Self::TenantInactive { .. }

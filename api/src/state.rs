@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
+use tokio::sync::Semaphore;
 use unity_shared::{
     clock::Clock,
     config::{Network, Secret},
@@ -51,7 +50,7 @@ pub struct ApiOptions {
     pub trusted_proxies: Vec<Network>,
 }
 
-/// Answers of "nothing there" that are looked into at the same time.
+/// Refusals that are looked into at the same time, after they were answered.
 const MOST_CROSSINGS: usize = 256;
 
 /// The API's connections and settings. Clones share them.
@@ -244,9 +243,21 @@ impl ApiState {
         &self.0.denials
     }
 
-    /// A place to look whose something is; absent = too many look already.
-    pub(crate) fn crossing_place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0.crossings).try_acquire_owned().ok()
+    /// Looks into a refusal after it was answered, so that the time which that takes tells nothing. If
+    /// too many are looked into already, it is lost.
+    pub(crate) fn tell_later<T>(&self, telling: impl FnOnce(Self) -> T)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let Ok(place) = Arc::clone(&self.0.crossings).try_acquire_owned() else {
+            metrics::counter!("unity_audit_denials_lost_total").increment(1);
+            return;
+        };
+        let telling = telling(self.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            telling.await;
+        });
     }
 
     /// Proxies in front of the API.

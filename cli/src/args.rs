@@ -9,7 +9,7 @@ use unity_shared::config::{LogFormat, Settings, SettingsError};
 
 use crate::bench::Choice;
 use crate::client::{
-    AuditArgs, InvitationsArgs, JobsArgs, KeysArgs, MembersArgs, PoolsArgs, QueuesArgs,
+    ActAsArgs, AuditArgs, InvitationsArgs, JobsArgs, KeysArgs, MembersArgs, PoolsArgs, QueuesArgs,
     SwitchesArgs, TenantsArgs, WorkersArgs,
 };
 
@@ -68,6 +68,8 @@ pub enum Command {
     Queues(QueuesArgs),
     /// Switches that stop part of the traffic, over the API.
     Switches(SwitchesArgs),
+    /// A system administrator inside a tenant: for minutes, with a reason, over the API.
+    ActAs(ActAsArgs),
     /// Audit logs: who did what, and whether the log is as it was written.
     Audit(AuditArgs),
     /// API keys, over the API; the first ones and the keys that sign tokens, in the database.

@@ -201,3 +201,110 @@ async fn a_repeated_order_makes_one_grant_and_does_not_show_its_token_again() {
         .problem(403, "role.insufficient");
     stack.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_acts_for_as_long_as_they_are_an_administrator_and_logged_in() {
+    let stack = still_stack(Clock::system()).await;
+    stack.create_tenant("acme").await;
+    let person = stack.person("root@example.com", &[]).await;
+    let made = "UPDATE users SET platform_role = 'system-admin' WHERE email = 'root@example.com'";
+    stack.change(made).await;
+    let order = json!({ "reason": "ticket 42", "minutes": 5, "role": "tenant-admin" });
+    let lowered = "UPDATE users SET platform_role = NULL WHERE email = 'root@example.com'";
+    let disabled = "UPDATE users SET disabled_at = now() WHERE email = 'root@example.com'";
+    for (end, undo) in [
+        (Some(lowered), Some(made)),
+        (None, None),
+        (Some(disabled), None),
+    ] {
+        let session = stack.log_in(&person, None).await;
+        let begun = session.caller.post(GRANTS, &order).await.expect(201);
+        assert_eq!(begun.json["actor_display"], "root@example.com");
+        let acting = stack.admin.with_key(&begun.text_of("token"));
+        let me = acting.get("/api/v1/auth/me").await.expect(200);
+        assert_eq!(me.json["tenant_id"], "acme", "{}", me.text);
+        match end {
+            Some(sql) => stack.change(sql).await,
+            None => {
+                let logout = session.caller.post("/api/v1/auth/logout", &json!({})).await;
+                logout.expect(204);
+            }
+        }
+        eventually("the token is refused", || async {
+            (acting.get("/api/v1/jobs").await.status == 401).then_some(())
+        })
+        .await;
+        if let Some(sql) = undo {
+            stack.change(sql).await;
+        }
+    }
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_acts_makes_nothing_that_outlasts_their_leave_and_is_nobodys_session() {
+    let stack = still_stack(Clock::system()).await;
+    stack.create_tenant("acme").await;
+    let person = stack.person("root@example.com", &[]).await;
+    let made = "UPDATE users SET platform_role = 'system-admin' WHERE email = 'root@example.com'";
+    stack.change(made).await;
+    let session = stack.log_in(&person, None).await;
+    let order = json!({ "reason": "ticket 42", "minutes": 5, "role": "tenant-admin" });
+    let begun = session.caller.post(GRANTS, &order).await.expect(201);
+    let acting = stack.admin.with_key(&begun.text_of("token"));
+    acting
+        .post("/api/v1/api-keys", &json!({ "name": "stays" }))
+        .await
+        .problem(403, "act_as.forbidden");
+    acting
+        .post("/api/v1/auth/logout", &json!({}))
+        .await
+        .problem(403, "session.required");
+    session.caller.get("/api/v1/tenants").await.expect(200);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confined_key_is_confined_inside_a_tenant_too() {
+    let stack = still_stack(Clock::system()).await;
+    stack.create_tenant("acme").await;
+    let order = json!({ "name": "support", "scopes": ["tenants:write", "jobs:read"] });
+    let key = stack.admin.post("/api/v1/api-keys", &order).await;
+    let support = stack.admin.with_key(&key.expect(201).text_of("api_key"));
+    let order = json!({ "reason": "ticket 42", "minutes": 5, "role": "tenant-admin" });
+    let begun = support.post(GRANTS, &order).await.expect(201);
+    let acting = stack.admin.with_key(&begun.text_of("token"));
+    acting.get("/api/v1/jobs").await.expect(200);
+    acting
+        .post("/api/v1/jobs", &json!({ "kind": "probe", "payload": {} }))
+        .await
+        .problem(403, "scope.insufficient");
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_acts_in_the_platform_or_in_a_tenant_that_is_not_in_use() {
+    let stack = still_stack(Clock::system()).await;
+    stack.create_tenant("acme").await;
+    let order = json!({ "reason": "ticket 42", "minutes": 5, "role": "tenant-admin" });
+    let platform = GRANTS.replace("acme", "platform");
+    stack
+        .admin
+        .post(&platform, &order)
+        .await
+        .problem(404, "not_found");
+    let (_, acting) = begin(&stack, "viewer").await;
+    acting.get("/api/v1/jobs").await.expect(200);
+    let suspend = "/api/v1/tenants/acme/suspend";
+    stack.admin.post(suspend, &json!({})).await.expect(200);
+    stack
+        .admin
+        .post(GRANTS, &order)
+        .await
+        .problem(409, "tenant.state");
+    eventually("the token is refused with its tenant", || async {
+        (acting.get("/api/v1/jobs").await.status == 403).then_some(())
+    })
+    .await;
+    stack.stop().await;
+}

@@ -1,6 +1,7 @@
 //! The audit log: what it holds, who may read it, and that a changed one is found.
 
 mod every_change;
+mod people;
 mod refusals;
 mod tampering;
 
@@ -304,5 +305,31 @@ async fn the_address_is_a_named_proxys_word_or_the_peers() {
         let told = entry_of(&caller, &made, "").await;
         assert_eq!(told["source_address"], address, "{forwarded}");
     }
+    stack.stop().await;
+}
+
+/// The platform's own jobs belong to a tenant of its name, whose log is the platform's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_to_the_platforms_own_jobs_is_told_once() {
+    let stack = still_stack_with(StackOptions {
+        tenant_grace: std::time::Duration::from_millis(1),
+        ..StackOptions::default()
+    })
+    .await;
+    stack.create_tenant("acme").await;
+    let path = "/api/v1/tenants/acme";
+    stack.admin.delete(path).await.expect(200);
+    let order = stack
+        .admin
+        .post(&format!("{path}/purge"), &json!({}))
+        .await
+        .expect(202);
+    let cancel = format!("/api/v1/jobs/{}/cancel", order.text_of("id"));
+    let cancelled = stack.admin.post(&cancel, &json!({})).await.expect(202);
+    let told = entry_of(&stack.admin, &cancelled, "").await;
+    assert_eq!(
+        (&told["action"], &told["detail"]["tenant_id"]),
+        (&json!("job.cancel"), &json!("platform"))
+    );
     stack.stop().await;
 }

@@ -10,7 +10,7 @@ mod denials;
 mod witness;
 
 pub use acting::ActingRequest;
-pub use by::{By, author_of};
+pub use by::{By, Visitor, author_of};
 pub use crossing::{Crossing, find_crossing};
 pub use denials::{Denials, Refusal};
 pub use witness::Witness;

@@ -10,6 +10,7 @@ use unity_shared::{audit::AuditedObject, ids::RequestId, telemetry::chain};
 use super::{Crossing, Refusal, author_of, find_crossing};
 use crate::{
     auth::Caller,
+    error::ApiError,
     middleware::{CurrentRequestId, SourceAddress},
     problem::Problem,
     state::ApiState,
@@ -51,7 +52,7 @@ impl Witness {
         match response.status() {
             StatusCode::FORBIDDEN => {
                 let object = AuditedObject::one("route", self.route());
-                Some(self.refusal(response, object, false))
+                Some(self.refusal(code_of(response), object, false))
             }
             StatusCode::NOT_FOUND => {
                 self.look_for_crossing(state, response);
@@ -65,17 +66,11 @@ impl Witness {
         let Some(own) = self.caller.tenant.clone() else {
             return;
         };
-        let Some(asked) = Crossing::of(self.route(), self.uri.path(), &own) else {
+        let Some(asked) = Crossing::of(self.route(), &self.uri, &own) else {
             return;
         };
-        let Some(place) = state.crossing_place() else {
-            metrics::counter!("unity_audit_denials_lost_total").increment(1);
-            return;
-        };
-        let refusal = self.refusal(response, asked.object(), true);
-        let state = state.clone();
-        tokio::spawn(async move {
-            let _place = place;
+        let refusal = self.refusal(code_of(response), asked.object(), true);
+        state.tell_later(|state| async move {
             match find_crossing(&state, &asked, &own).await {
                 Ok(true) => state.denials().tell(refusal).await,
                 Ok(false) => {}
@@ -87,16 +82,23 @@ impl Witness {
         });
     }
 
+    /// When a key was sent in the name of another tenant than its own, whose caller `self` has. They may
+    /// have found it, so the answer tells them nothing.
+    pub fn tell_of_misnamed_key(self, state: &ApiState) {
+        let code = ApiError::Unauthenticated.code().to_owned();
+        let refusal = self.refusal(code, AuditedObject::several("tenant"), true);
+        state.tell_later(|state| async move { state.denials().tell(refusal).await });
+    }
+
     fn route(&self) -> &str {
         self.route.as_ref().map_or("", MatchedPath::as_str)
     }
 
-    fn refusal(&self, response: &Response, object: AuditedObject, crossed: bool) -> Refusal {
+    fn refusal(&self, code: String, object: AuditedObject, crossed: bool) -> Refusal {
         let mut headers = HeaderMap::new();
         if let Some(agent) = &self.user_agent {
             headers.insert(header::USER_AGENT, agent.clone());
         }
-        let code = response.extensions().get::<Problem>();
         Refusal {
             author: author_of(&self.caller, self.address, &headers, self.request_id),
             tenant: self.caller.tenant.clone(),
@@ -104,7 +106,12 @@ impl Witness {
             object,
             method: self.method.to_string(),
             route: self.route().to_owned(),
-            code: code.map_or_else(String::new, |problem| problem.code.to_string()),
+            code,
         }
     }
+}
+
+fn code_of(response: &Response) -> String {
+    let problem = response.extensions().get::<Problem>();
+    problem.map_or_else(String::new, |problem| problem.code.to_string())
 }

@@ -7,7 +7,7 @@ use moka::future::Cache;
 use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
-    tenancy::{self, ActAsActor, ActAsToken, Scopes, TenantStatus},
+    tenancy::{self, ActAsActor, ActAsToken, TenantStatus},
 };
 
 use super::{Acting, Actor, Caller};
@@ -62,6 +62,7 @@ fn caller_of(acting: tenancy::Acting) -> (Caller, TenantStatus) {
         actor,
         actor_display,
         role,
+        scopes,
         reason,
         expires_at,
     } = acting;
@@ -77,7 +78,7 @@ fn caller_of(acting: tenancy::Acting) -> (Caller, TenantStatus) {
         actor,
         role,
         tenant: Some(tenant_id),
-        scopes: Scopes::ALL,
+        scopes,
         acting: Some(Acting {
             grant: id,
             reason,

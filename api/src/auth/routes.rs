@@ -15,7 +15,10 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::{Access, Caller, authenticate::authenticate};
+use super::{
+    Access, Caller,
+    authenticate::{NotLetIn, authenticate},
+};
 use crate::{
     audit::{ActingRequest, Witness},
     error::ApiError,
@@ -122,7 +125,14 @@ async fn authorize(
     mut req: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let caller = authenticate(&state, req.headers()).await?;
+    let caller = match authenticate(&state, req.headers()).await {
+        Ok(caller) => caller,
+        Err(NotLetIn::Misnamed(owner)) => {
+            Witness::of(&req, &owner).tell_of_misnamed_key(&state);
+            return Err(ApiError::Unauthenticated);
+        }
+        Err(NotLetIn::Refused(error)) => return Err(error),
+    };
     let standings = match state.calls() {
         None => None,
         Some(calls) => match calls.count(&caller).await? {
@@ -181,7 +191,10 @@ fn declare(rule: Rule, paths: &mut Paths) {
             ),
         ];
         let guarded = guarded.into_iter().filter(|_| !is_public);
-        for (status, meaning) in guarded.chain([("default", "Any other error.")]) {
+        for (status, meaning) in guarded.chain([
+            ("429", "A limit on calls is used up; `Retry-After` says for how long."),
+            ("default", "Any other error."),
+        ]) {
             let problem = Content::new(Some(RefOr::<utoipa::openapi::Schema>::Ref(
                 Ref::from_schema_name("Problem"),
             )));

@@ -6,6 +6,7 @@
 //! | `table` | what a person reads |
 //! | the others | one noun each: its flags, its calls, its columns |
 
+mod act_as;
 mod audit;
 mod connection;
 mod invitations;
@@ -19,6 +20,7 @@ mod table;
 mod tenants;
 mod workers;
 
+pub use act_as::ActAsArgs;
 pub use audit::{AuditArgs, AuditCommand};
 pub use connection::ClientFlags;
 pub use invitations::InvitationsArgs;
@@ -31,6 +33,7 @@ pub use switches::SwitchesArgs;
 pub use tenants::TenantsArgs;
 pub use workers::WorkersArgs;
 
+pub(crate) use act_as::run as run_act_as;
 pub(crate) use audit::{run as run_audit, verify_database as verify_audit_in_database};
 pub(crate) use invitations::run as run_invitations;
 pub(crate) use jobs::run as run_jobs;

@@ -26,6 +26,9 @@ use crate::{
     dev,
 };
 
+/// Who acts where nobody has a credential but whoever holds the database's logins, for the audit log.
+const COMMAND_LINE: &str = "command line";
+
 /// Runs the command to its end.
 pub fn run(args: Args) -> Result<()> {
     let global = args.global;
@@ -48,6 +51,7 @@ pub fn run(args: Args) -> Result<()> {
         Command::Pools(args) => runtime()?.block_on(client::run_pools(args)),
         Command::Workers(args) => runtime()?.block_on(client::run_workers(args)),
         Command::Switches(args) => runtime()?.block_on(client::run_switches(args)),
+        Command::ActAs(args) => runtime()?.block_on(client::run_act_as(args)),
         Command::Audit(args) => match args.command.clone() {
             AuditCommand::Verify(flags) if flags.database => {
                 with_runtime(&global.settings(&())?, |settings| {

@@ -35,6 +35,58 @@ actions! {
     WORKER_POOL_UPDATE = "worker_pool.update",
     /// A tenant was made, with its first administrator and key.
     TENANT_CREATE = "tenant.create",
+    /// A tenant's name, plan or quotas were changed.
+    TENANT_UPDATE = "tenant.update",
+    /// A tenant was taken out of use.
+    TENANT_SUSPEND = "tenant.suspend",
+    /// A tenant was taken back into use.
+    TENANT_RESUME = "tenant.resume",
+    /// A tenant was deleted: it can be restored until its grace period ends.
+    TENANT_DELETE = "tenant.delete",
+    /// A deletion was taken back.
+    TENANT_RESTORE = "tenant.restore",
+    /// The purge of a deleted tenant was ordered.
+    TENANT_ORDER_PURGE = "tenant.order_purge",
+    /// A tenant's rows and namespace are gone.
+    TENANT_PURGE = "tenant.purge",
+    /// Somebody was invited.
+    INVITATION_CREATE = "invitation.create",
+    /// An invitation was sent again.
+    INVITATION_RESEND = "invitation.resend",
+    /// An invitation was taken back.
+    INVITATION_REVOKE = "invitation.revoke",
+    /// An invitation was accepted: somebody is a member.
+    INVITATION_ACCEPT = "invitation.accept",
+    /// Somebody has become a member by the word of the tenant's identity provider.
+    MEMBER_ADD = "member.add",
+    /// A member was given another role.
+    MEMBER_UPDATE = "member.update",
+    /// A membership was ended.
+    MEMBER_REMOVE = "member.remove",
+    /// A tenant's identity provider was set.
+    IDENTITY_PROVIDER_SET = "identity_provider.set",
+    /// A tenant's identity provider was taken away.
+    IDENTITY_PROVIDER_DELETE = "identity_provider.delete",
+    /// An API key was made.
+    API_KEY_CREATE = "api_key.create",
+    /// An API key was revoked.
+    API_KEY_REVOKE = "api_key.revoke",
+    /// Somebody has logged in.
+    SESSION_BEGIN = "session.begin",
+    /// A session goes on with new tokens.
+    SESSION_REFRESH = "session.refresh",
+    /// A session has ended: somebody has logged out, or one of its tokens came twice.
+    SESSION_END = "session.end",
+    /// Somebody has changed their password.
+    PASSWORD_CHANGE = "password.change",
+    /// Somebody was made a system administrator.
+    USER_CREATE_ADMIN = "user.create_admin",
+    /// A person was kept out.
+    USER_DISABLE = "user.disable",
+    /// A person was let in again.
+    USER_ENABLE = "user.enable",
+    /// The next key that signs access tokens was made.
+    SIGNING_KEY_ROTATE = "signing_key.rotate",
     /// A tenant's job limits were set.
     JOB_LIMITS_UPDATE = "tenant.update_job_limits",
     /// An administrator was let into a tenant for some minutes.

@@ -17,6 +17,8 @@ pub enum AuditActorKind {
     User,
     /// A program with an API key.
     ApiKey,
+    /// Somebody of whom only the source address is known.
+    Anonymous,
     /// A process of Unity itself.
     System,
 }
@@ -28,6 +30,7 @@ impl AuditActorKind {
         match self {
             Self::User => "user",
             Self::ApiKey => "api_key",
+            Self::Anonymous => "anonymous",
             Self::System => "system",
         }
     }
@@ -38,7 +41,7 @@ impl AuditActorKind {
 pub struct AuditActor {
     /// What sort of actor it is.
     pub kind: AuditActorKind,
-    /// Its id; of a process of Unity, its name.
+    /// Its id; of a process of Unity, its name; of somebody unknown, the source address.
     pub id: String,
     /// What people know it by when this happens: an address, or the role of a key.
     pub display: String,

@@ -20,7 +20,7 @@ pub use read::{
     list_platform_audit_log,
 };
 pub(crate) use record::entry;
-pub use record::{Telling, record, record_for_platform, tell_all};
+pub use record::{Telling, Tells, record, record_for_platform, record_in, tell_all};
 
-/// The platform's own chain. No tenant can have this slug.
+/// The platform's own chain. The tenant of this slug is the platform itself; nobody can make another.
 pub const PLATFORM_CHAIN: &str = "platform";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Author, Deed, PLATFORM_CHAIN};
 use crate::{
-    db::{DbError, Operator, PlatformTx, TenantTx},
+    db::{DbError, Duty, Issuer, Operator, PlatformTx, Purger, Registrar, TenantTx},
     ids::TenantId,
 };
 
@@ -69,9 +69,33 @@ pub async fn record(
     Ok(())
 }
 
+/// A duty that changes something, and may tell of it in any log.
+pub trait Tells: Duty {}
+
+impl Tells for Issuer {}
+impl Tells for Operator {}
+impl Tells for Purger {}
+impl Tells for Registrar {}
+
+/// Tells in one log what was done: a tenant's, or the platform's.
+pub async fn record_in<D: Tells>(
+    tx: &mut PlatformTx<D>,
+    author: &Author,
+    tenant: Option<&TenantId>,
+    deed: &Deed,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let telling = Telling {
+        chains: vec![tenant.cloned()],
+        author: author.clone(),
+        deed: deed.clone(),
+    };
+    tell_all(tx, std::slice::from_ref(&telling), now).await
+}
+
 /// Tells in the platform's log what was done, and in the log of the tenant that it concerns.
-pub async fn record_for_platform(
-    tx: &mut PlatformTx<Operator>,
+pub async fn record_for_platform<D: Tells>(
+    tx: &mut PlatformTx<D>,
     author: &Author,
     concerned: Option<&TenantId>,
     deed: &Deed,
@@ -108,8 +132,8 @@ pub struct Telling {
 
 /// Tells several things at once. In the platform's log each is told under the name of the tenant that
 /// it concerns.
-pub async fn tell_all(
-    tx: &mut PlatformTx<Operator>,
+pub async fn tell_all<D: Tells>(
+    tx: &mut PlatformTx<D>,
     tellings: &[Telling],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {

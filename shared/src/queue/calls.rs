@@ -179,8 +179,9 @@ impl CallCounts {
 
 const OPERATION: &str = "count calls";
 
-/// `tenant:{id}:api_calls:{yyyy-mm-dd}:{hh}`.
-fn hour_name(tenant: &str, at: DateTime<Utc>) -> String {
+/// `tenant:{id}:api_calls:{yyyy-mm-dd}:{hh}`: where the count of a clock hour is, behind the
+/// installation's prefix.
+pub(super) fn hour_name(tenant: &str, at: DateTime<Utc>) -> String {
     format!("tenant:{tenant}:api_calls:{}", at.format("%Y-%m-%d:%H"))
 }
 

@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    InvalidApiKey, Role, TenantStatus,
+    InvalidApiKey, Role, Scopes, TenantStatus,
     api_key::{checksum, random_base62},
 };
 use crate::{
@@ -139,13 +139,15 @@ pub struct Acting {
     pub actor_display: String,
     /// As what.
     pub role: Role,
+    /// What the administrator's key is confined to, and so what they are here.
+    pub scopes: Scopes,
     /// Why.
     pub reason: String,
     /// Until when.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Writes a grant. A tenant that does not exist violates `act_as_grants_tenant_id_fkey`.
+/// Writes a grant.
 pub async fn insert_act_as(tx: &mut PlatformTx<Operator>, new: &NewActAs) -> Result<(), DbError> {
     let NewActAs {
         grant,
@@ -196,8 +198,9 @@ pub async fn end_act_as(
     Ok(done.rows_affected() == 1)
 }
 
-/// Who acts with this token, if its grant has not ended and the administrator's key was neither
-/// revoked nor is past its end.
+/// Who acts with this token, if its grant has not ended and the credential that it was given to is
+/// still a system administrator's: a key that is neither revoked nor past its end, whose maker is one
+/// too, or a session that has not ended.
 pub async fn find_acting(
     tx: &mut PlatformTx<Authenticator>,
     token: &ActAsToken,
@@ -206,14 +209,21 @@ pub async fn find_acting(
     let row = sqlx::query!(
         r#"SELECT acting.id AS "id: ActAsId", acting.tenant_id AS "tenant_id: TenantId",
                   tenant.status AS "tenant_status: TenantStatus", acting.actor_id, acting.session_id,
-                  acting.actor_display, acting.role AS "role: Role", acting.reason, acting.expires_at
+                  acting.actor_display, acting.role AS "role: Role", acting.reason, acting.expires_at,
+                  key.scopes AS "scopes?"
            FROM act_as_grants AS acting
            JOIN tenants AS tenant ON tenant.id = acting.tenant_id
            LEFT JOIN api_keys AS key ON key.id = acting.actor_id AND acting.actor_kind = 'api_key'
+           LEFT JOIN sessions AS session
+                  ON session.id = acting.session_id AND session.user_id = acting.actor_id AND session.tenant IS NULL
+           LEFT JOIN users AS person ON person.id = coalesce(session.user_id, key.created_by)
            WHERE acting.token_hash = $1 AND acting.ended_at IS NULL AND acting.expires_at > $2
-             AND (acting.actor_kind = 'user'
-                  OR (key.role = 'system-admin' AND key.revoked_at IS NULL
-                      AND (key.expires_at IS NULL OR key.expires_at > $2)))"#,
+             AND (person.id IS NULL OR (person.platform_role = 'system-admin' AND person.disabled_at IS NULL))
+             AND CASE WHEN acting.actor_kind = 'user'
+                      THEN session.ended_at IS NULL AND session.expires_at > $2
+                           AND session.epoch = person.token_epoch
+                      ELSE key.role = 'system-admin' AND key.revoked_at IS NULL
+                           AND (key.expires_at IS NULL OR key.expires_at > $2) END"#,
         &token.hash()[..],
         now,
     )
@@ -229,6 +239,7 @@ pub async fn find_acting(
         },
         actor_display: row.actor_display,
         role: row.role,
+        scopes: Scopes::read(row.scopes.as_deref()),
         reason: row.reason,
         expires_at: row.expires_at,
     }))

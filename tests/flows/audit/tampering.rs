@@ -144,7 +144,10 @@ async fn nobody_who_serves_requests_can_write_a_log_but_by_appending() {
         "unity_app",
         "unity_authenticator",
         "unity_engine",
+        "unity_issuer",
         "unity_operator",
+        "unity_purger",
+        "unity_registrar",
     ] {
         run(
             &mut owner,

@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record_for_platform},
-    db::DbError,
     ids::{ActAsId, TenantId},
     tenancy::{
-        ActAsActor, ActAsGrant, ActAsToken, NewActAs, Role, find_platform_answer, insert_act_as,
-        insert_platform_answer,
+        ActAsActor, ActAsGrant, ActAsToken, NewActAs, Role, TenantStatus, find_platform_answer,
+        insert_act_as, insert_platform_answer, lock_tenant,
     },
 };
 
@@ -25,6 +24,7 @@ use crate::{
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
     problem::ProblemBody,
+    resources::tenants::Refused,
     state::ApiState,
     violations::Violations,
 };
@@ -53,9 +53,6 @@ pub struct ActAsBegun {
     token: Option<String>,
 }
 
-/// The constraint that a tenant violates that does not exist.
-const TENANT_CONSTRAINT: &str = "act_as_grants_tenant_id_fkey";
-
 /// Lets the calling administrator act inside a tenant. The token's requests are the tenant's, in the
 /// role that was asked for; each is told to the tenant and to the platform, with the reason.
 #[utoipa::path(
@@ -71,6 +68,8 @@ const TENANT_CONSTRAINT: &str = "act_as_grants_tenant_id_fkey";
         (status = 201, description = "The grant and its token.", body = ActAsBegun,
          headers(("Location" = String, description = "The tenant's grants."))),
         (status = 404, description = "No such tenant.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 409, description = "The tenant is not in use.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -93,11 +92,13 @@ pub async fn begin_act_as(
     let new = order.accept(&state, &caller, &author, &id)?;
     match write(&state, &author, &new, request.as_ref()).await {
         Ok(()) => Ok(answer(&new)),
-        Err(error) if error.constraint() == Some(TENANT_CONSTRAINT) => Err(ApiError::NotFound),
-        Err(error) if IdempotentRequest::lost_race(&error) => find_before(&state, request.as_ref())
-            .await?
-            .ok_or_else(|| error.into()),
-        Err(error) => Err(error.into()),
+        Err(Refused::Database(error)) if IdempotentRequest::lost_race(&error) => {
+            find_before(&state, request.as_ref())
+                .await?
+                .ok_or_else(|| error.into())
+        }
+        Err(Refused::Api(error)) => Err(error),
+        Err(Refused::Database(error)) => Err(error.into()),
     }
 }
 
@@ -120,9 +121,15 @@ async fn write(
     author: &Author,
     new: &NewActAs,
     request: Option<&IdempotentRequest>,
-) -> Result<(), DbError> {
+) -> Result<(), Refused> {
     let grant = &new.grant;
     let mut tx = state.database().operator().begin().await?;
+    let tenant = lock_tenant(&mut tx, &grant.tenant_id).await?;
+    let status = tenant.ok_or(ApiError::NotFound)?.status;
+    if status != TenantStatus::Active {
+        let action = "acted in";
+        return Err(ApiError::TenantState { status, action }.into());
+    }
     insert_act_as(&mut tx, new).await?;
     if let Some(request) = request {
         let mut body = json!(grant);
@@ -139,7 +146,8 @@ async fn write(
     );
     let concerned = Some(&grant.tenant_id);
     record_for_platform(&mut tx, author, concerned, &deed, grant.created_at).await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(())
 }
 
 fn answer(new: &NewActAs) -> Response {

@@ -4,12 +4,14 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::TimeDelta;
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record},
     ids::{InvitationId, RequestId, TenantId},
     people::{InvitationState, find_invitation, reissue_invitation},
 };
 
 use super::{Mailing, revoke::not_pending};
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathIds},
@@ -48,6 +50,7 @@ const PAUSE: TimeDelta = TimeDelta::minutes(1);
 pub async fn resend_invitation(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     PathIds(tenant, id): PathIds<TenantId, InvitationId>,
     NoParameters: NoParameters,
@@ -57,7 +60,8 @@ pub async fn resend_invitation(
     caller.must_be_of(&tenant)?;
     // The route is the same for every invitation, so the request is told apart by it too.
     let request = idempotency.request(id.to_string().as_bytes());
-    match resend(&state, &tenant, id, request_id, request.as_ref()).await {
+    let meant = (&tenant, id);
+    match resend(&state, &author, meant, request_id, request.as_ref()).await {
         Ok(Ok(mailing)) => {
             mailing.tell_gate(&state).await;
             Ok(accepted(mailing.job.first_state(&tenant, mailing.now())))
@@ -70,8 +74,8 @@ pub async fn resend_invitation(
 /// The mail that is on its way, or the answer from before.
 async fn resend(
     state: &ApiState,
-    tenant: &TenantId,
-    id: InvitationId,
+    author: &Author,
+    (tenant, id): (&TenantId, InvitationId),
     request_id: RequestId,
     request: Option<&IdempotentRequest>,
 ) -> Result<Result<Mailing, Response>, ApiError> {
@@ -110,6 +114,12 @@ async fn resend(
         )
     };
     keep(&mut tx, request, answer, now).await?;
+    let deed = Deed::done(
+        Action::INVITATION_RESEND,
+        AuditedObject::one("invitation", id),
+        json!({ "job_id": mailing.job.id }),
+    );
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     Ok(Ok(mailing))
 }

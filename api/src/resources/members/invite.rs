@@ -9,12 +9,14 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record},
     ids::{InvitationId, RequestId, TenantId},
     people::{EmailAddress, NewInvitation, insert_invitation, is_member},
     tenancy::{Role, find_tenant},
 };
 
 use crate::{
+    audit::By,
     auth::{Actor, Caller},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
@@ -74,6 +76,7 @@ const PENDING_CONSTRAINT: &str = "invitations_pending_key";
 pub async fn invite_member(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
@@ -92,7 +95,8 @@ pub async fn invite_member(
             Actor::ApiKey { .. } => None,
         },
     };
-    match write(&state, &tenant, &invitation, request_id, request.as_ref()).await {
+    let order = (&tenant, &invitation);
+    match write(&state, &author, order, request_id, request.as_ref()).await {
         Ok(Ok((sent, mailing))) => {
             mailing.tell_gate(&state).await;
             let location = [(header::LOCATION, address(&tenant, sent.invitation.id))];
@@ -123,8 +127,8 @@ impl MemberOrder {
 /// The invitation and its mail, or the answer from before.
 async fn write(
     state: &ApiState,
-    tenant: &TenantId,
-    invitation: &NewInvitation,
+    author: &Author,
+    (tenant, invitation): (&TenantId, &NewInvitation),
     request_id: RequestId,
     request: Option<&IdempotentRequest>,
 ) -> Result<Result<(InvitationSent, Mailing), Response>, ApiError> {
@@ -147,6 +151,12 @@ async fn write(
         request.answer(StatusCode::CREATED, Some(&location), json!(sent))
     };
     keep(&mut tx, request, answer, now).await?;
+    let deed = Deed::done(
+        Action::INVITATION_CREATE,
+        AuditedObject::one("invitation", invitation.id),
+        json!({ "email": invitation.email.as_str(), "role": invitation.role, "job_id": mailing.job.id }),
+    );
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     Ok(Ok((sent, mailing)))
 }

@@ -12,7 +12,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
-    ids::{RequestId, TenantId},
+    audit::{Action, AuditedObject, Author, Deed, record_for_platform},
+    ids::{JobId, RequestId, TenantId},
     tenancy::{
         LifeStep, Stepped, find_platform_answer, insert_platform_answer, lock_tenant, take_step,
     },
@@ -20,6 +21,7 @@ use unity_shared::{
 
 use super::view::{Changed, Refused, TenantChanged};
 use crate::{
+    audit::By,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, IfMatch, NoParameters, OptionalJson, PathId},
     middleware::CurrentRequestId,
@@ -44,6 +46,23 @@ struct Wish {
     reason: Option<String>,
     if_match: IfMatch,
     request_id: RequestId,
+}
+
+impl Wish {
+    /// As the audit log is told, with the job that brings the namespace in line.
+    fn deed(&self, job: Option<JobId>) -> Deed {
+        let (action, purge_after) = match self.step {
+            LifeStep::Suspend => (Action::TENANT_SUSPEND, None),
+            LifeStep::Resume => (Action::TENANT_RESUME, None),
+            LifeStep::Restore => (Action::TENANT_RESTORE, None),
+            LifeStep::Delete { purge_after } => (Action::TENANT_DELETE, Some(purge_after)),
+        };
+        Deed::done(
+            action,
+            AuditedObject::one("tenant", &self.tenant),
+            json!({ "reason": self.reason, "purge_after": purge_after, "job_id": job }),
+        )
+    }
 }
 
 macro_rules! step_route {
@@ -74,6 +93,7 @@ macro_rules! step_route {
         )]
         pub async fn $name(
             State(state): State<ApiState>,
+            By(author): By,
             CurrentRequestId(request_id): CurrentRequestId,
             PathId(tenant): PathId<TenantId>,
             NoParameters: NoParameters,
@@ -85,7 +105,7 @@ macro_rules! step_route {
             let request = idempotency.request(&[tenant.as_str().as_bytes(), b"\n", &raw].concat());
             let reason = order.accept()?;
             let wish = Wish { tenant, step: $step, reason, if_match, request_id };
-            take_once(&state, &wish, request).await
+            take_once(&state, &author, &wish, request).await
         }
     };
 }
@@ -135,6 +155,7 @@ step_route!(
 )]
 pub async fn delete_tenant(
     State(state): State<ApiState>,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
@@ -148,7 +169,7 @@ pub async fn delete_tenant(
         if_match,
         request_id,
     };
-    take_once(&state, &wish, None).await
+    take_once(&state, &author, &wish, None).await
 }
 
 impl StepOrder {
@@ -168,6 +189,7 @@ impl StepOrder {
 /// Takes the step, or answers as an equal request was answered before.
 async fn take_once(
     state: &ApiState,
+    author: &Author,
     wish: &Wish,
     request: Option<IdempotentRequest>,
 ) -> Result<Response, ApiError> {
@@ -175,7 +197,7 @@ async fn take_once(
     if let Some(before) = find_before(state, request).await? {
         return Ok(before);
     }
-    match take(state, wish, request).await {
+    match take(state, author, wish, request).await {
         Ok(changed) => Ok(changed.into_response()),
         Err(Refused::Database(error)) if IdempotentRequest::lost_race(&error) => {
             find_before(state, request)
@@ -207,6 +229,7 @@ async fn find_before(
 
 async fn take(
     state: &ApiState,
+    author: &Author,
     wish: &Wish,
     request: Option<&IdempotentRequest>,
 ) -> Result<TenantChanged, Refused> {
@@ -230,6 +253,8 @@ async fn take(
         let recorded = request.answer(StatusCode::OK, None, json!(view));
         insert_platform_answer(&mut tx, &request.key, &recorded, now).await?;
     }
+    let deed = wish.deed(changed.job.as_ref().map(|job| job.id));
+    record_for_platform(&mut tx, author, Some(&wish.tenant), &deed, now).await?;
     tx.commit().await?;
     changed.tell_gate(state, now).await;
     tracing::info!(tenant = %wish.tenant, "tenant {}", wish.step.participle());
