@@ -1,8 +1,11 @@
 //! From the `Authorization` header to the caller.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, header};
 use tracing::Span;
 use unity_shared::{
+    db::DbError,
     sessions::SessionOwner,
     tenancy::{ActAsToken, ApiKey, KeyOwner, Role, Scopes, TenantStatus},
 };
@@ -23,8 +26,14 @@ pub enum NotLetIn {
     Misnamed(Box<Caller>),
 }
 
-impl<E: Into<ApiError>> From<E> for NotLetIn {
-    fn from(error: E) -> Self {
+impl From<ApiError> for NotLetIn {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Arc<DbError>> for NotLetIn {
+    fn from(error: Arc<DbError>) -> Self {
         Self::Refused(error.into())
     }
 }

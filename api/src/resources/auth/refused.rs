@@ -36,11 +36,12 @@ struct Told {
 
 /// Tells of the attempt later, if it was refused and not by a fault of ours.
 pub fn tell_of_failed(state: &ApiState, visitor: &Visitor, attempt: Attempt, error: &ApiError) {
-    match error {
-        ApiError::LoginFailed
-        | ApiError::TooManyAttempts { .. }
-        | ApiError::TenantInactive { .. } => {}
-        _ => return,
+    let is_told = matches!(
+        error,
+        ApiError::LoginFailed | ApiError::TooManyAttempts { .. } | ApiError::TenantInactive { .. }
+    );
+    if !is_told {
+        return;
     }
     let (visitor, code) = (visitor.clone(), error.code());
     state.tell_later(|state| async move {

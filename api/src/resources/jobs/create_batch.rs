@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use unity_shared::{
+    audit::Author,
     ids::{JobId, RequestId},
     jobs::{Enqueued, JobStatus, NewJob},
 };
