@@ -446,7 +446,10 @@ async fn an_administrator_acts_in_a_tenant_and_the_log_tells_of_it() {
     assert!(listed.contains("act_as.request"), "{listed}");
     let log = json_of(&tenant, &["audit", "list"]).await;
     assert_eq!(log["items"][0]["action"], "act_as.end");
-    for args in [&["audit", "verify"][..], &["audit", "verify", "--tenant", "client"]] {
+    for args in [
+        &["audit", "verify"][..],
+        &["audit", "verify", "--tenant", "client"],
+    ] {
         says(&tenant, args).await;
         says(&stack.admin, args).await;
     }

@@ -12,7 +12,10 @@ use unity_shared::tenancy::Role;
 
 use self::{
     people::show_people,
-    shows::{show_control_of_jobs, show_credentials, show_life_of_tenants, show_operations},
+    shows::{
+        show_acting_and_audit, show_control_of_jobs, show_credentials, show_life_of_tenants,
+        show_operations,
+    },
 };
 use super::{
     operations::{document, operations},

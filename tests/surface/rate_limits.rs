@@ -251,6 +251,9 @@ async fn another_api(stack: &Stack, stop: CancellationToken) -> String {
     let options = ApiOptions {
         probe_jobs: true,
         secret_key: Secret::new("another secret of at least 32 characters"),
+        tenant_grace: stack.options.tenant_grace,
+        public_url: None,
+        loopback_providers: false,
         rate_limits: true,
         address_limit: stack.options.address_limit,
         trusted_proxies: Vec::new(),

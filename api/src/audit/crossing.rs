@@ -37,7 +37,11 @@ impl Crossing {
             return (named != own.as_str()).then(|| Self::tenant(named));
         }
         let (before, after) = route.split_once("/{id}")?;
-        let mut rest = uri.path().strip_prefix(before)?.strip_prefix('/')?.split('/');
+        let mut rest = uri
+            .path()
+            .strip_prefix(before)?
+            .strip_prefix('/')?
+            .split('/');
         let id = rest.next()?;
         match before.rsplit('/').next()? {
             "tenants" if id != own.as_str() => Some(Self::tenant(id)),
@@ -144,7 +148,11 @@ mod tests {
         let own = TenantId::parse("alpha").unwrap();
         let (user, invitation) = (UserId::new(), InvitationId::new());
         for (route, path, asked) in [
-            ("/members/{user}", format!("/members/{user}"), Some(Crossing::Member(user))),
+            (
+                "/members/{user}",
+                format!("/members/{user}"),
+                Some(Crossing::Member(user)),
+            ),
             (
                 "/invitations/{invitation}/resend",
                 format!("/invitations/{invitation}/resend"),

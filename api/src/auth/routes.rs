@@ -192,7 +192,10 @@ fn declare(rule: Rule, paths: &mut Paths) {
         ];
         let guarded = guarded.into_iter().filter(|_| !is_public);
         for (status, meaning) in guarded.chain([
-            ("429", "A limit on calls is used up; `Retry-After` says for how long."),
+            (
+                "429",
+                "A limit on calls is used up; `Retry-After` says for how long.",
+            ),
             ("default", "Any other error."),
         ]) {
             let problem = Content::new(Some(RefOr::<utoipa::openapi::Schema>::Ref(

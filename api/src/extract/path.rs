@@ -18,10 +18,6 @@ use crate::error::ApiError;
 #[derive(Debug)]
 pub struct PathId<T>(pub T);
 
-/// The path's two parameters, read alike.
-#[derive(Debug)]
-pub struct PathIds<A, B>(pub A, pub B);
-
 /// An id that stands in a path.
 pub trait PathSegment: Sized {
     /// Reads the segment in its canonical form; absent = no such id can exist.

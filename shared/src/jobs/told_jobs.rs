@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::JobOrdered;
 use crate::{
-    audit::{Action, AuditActor, AuditedObject, Author, Deed, PLATFORM_CHAIN, entry},
+    audit::{Action, AuditActor, AuditedObject, Deed, PLATFORM_CHAIN, entry},
     db::{DbError, Engine, PlatformTx},
     ids::{ActAsId, JobId, TenantId},
 };
@@ -64,7 +64,7 @@ fn entries_of(group: &[&JobOrdered<'_>]) -> Vec<Value> {
     }
     let mut own = entry(&author, &deed);
     let mut copies = Vec::new();
-    if author.for_platform {
+    if author.for_platform && !tenant.is_platform() {
         let mut copy = own.clone();
         copy["tenant_id"] = PLATFORM_CHAIN.into();
         copy["detail"]["tenant_id"] = tenant.as_str().into();

@@ -51,8 +51,8 @@ pub use role::Role;
 pub use scope::{InvalidScope, Resource, Scope, Scopes};
 pub use stored_key::{
     KeyMaker, NewKey, StoredKey, find_platform_key, find_tenant_key, insert_platform_key,
-    insert_tenant_key, is_key_elsewhere, list_platform_keys, list_tenant_keys,
-    revoke_platform_key, revoke_tenant_key,
+    insert_tenant_key, is_key_elsewhere, list_platform_keys, list_tenant_keys, revoke_platform_key,
+    revoke_tenant_key,
 };
 pub use tenant::{
     NewAdmin, NewTenant, Tenant, TenantFilter, find_tenant, has_own_password, insert_api_key,

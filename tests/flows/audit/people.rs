@@ -183,7 +183,11 @@ async fn reaching_for_anothers_keys_people_and_invitations_is_told() {
     crossing_of(&stack, &alpha, "bravo").await;
     // What is nobody's is no crossing.
     let nobodys = uuid::Uuid::now_v7();
-    for path in ["api-keys", "tenants/alpha/members", "tenants/alpha/invitations"] {
+    for path in [
+        "api-keys",
+        "tenants/alpha/members",
+        "tenants/alpha/invitations",
+    ] {
         alpha
             .delete(&format!("/api/v1/{path}/{nobodys}"))
             .await
@@ -205,9 +209,7 @@ async fn a_key_that_is_sent_in_anothers_name_is_told_to_its_owner() {
     let alpha = stack.admin.with_key(&key);
     // The row is looked up by the hash, so a key in another's name can only be one whose row was moved.
     stack
-        .change(
-            "UPDATE api_keys SET tenant_id = 'bravo' WHERE tenant_id = 'alpha'",
-        )
+        .change("UPDATE api_keys SET tenant_id = 'bravo' WHERE tenant_id = 'alpha'")
         .await;
     alpha
         .get("/api/v1/jobs")
@@ -215,7 +217,10 @@ async fn a_key_that_is_sent_in_anothers_name_is_told_to_its_owner() {
         .problem(401, "auth.required");
     let told = refused(&stack.admin, 1).await;
     assert_eq!(
-        (&told[0]["detail"]["cross_tenant"], &told[0]["detail"]["code"]),
+        (
+            &told[0]["detail"]["cross_tenant"],
+            &told[0]["detail"]["code"]
+        ),
         (&json!(true), &json!("auth.required"))
     );
     assert_eq!(told[0]["detail"]["tenant_id"], "bravo");

@@ -118,9 +118,7 @@ async fn session_of(state: &ApiState, headers: &HeaderMap) -> Result<Option<User
     if !headers.contains_key(header::AUTHORIZATION) {
         return Ok(None);
     }
-    let caller = authenticate(state, headers)
-        .await
-        .map_err(ApiError::from)?;
+    let caller = authenticate(state, headers).await.map_err(ApiError::from)?;
     match caller.actor {
         Actor::User { id, .. } if caller.acting.is_none() => Ok(Some(id)),
         Actor::User { .. } | Actor::ApiKey { .. } => Err(ApiError::SessionRequired),

@@ -14,7 +14,9 @@ use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Deed, record_in},
     ids::{SessionId, TenantId, UserId},
-    people::{IdentityProvider, NewPerson, Recognised, Vouched, admit_vouched, find_member, take_sign_in},
+    people::{
+        IdentityProvider, NewPerson, Recognised, Vouched, admit_vouched, find_member, take_sign_in,
+    },
     sessions::{
         NewSession, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
         insert_session,

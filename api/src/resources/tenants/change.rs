@@ -148,9 +148,7 @@ async fn rename(
 }
 
 fn deed(before: &TenantChange, after: &TenantChange, id: &TenantId) -> Deed {
-    let told = |values: &TenantChange| {
-        json!({ "name": values.name, "plan": values.plan, "resource_quota": values.quota })
-    };
+    let told = |values: &TenantChange| json!({ "name": values.name, "plan": values.plan, "resource_quota": values.quota });
     Deed::done(
         Action::TENANT_UPDATE,
         AuditedObject::one("tenant", id),

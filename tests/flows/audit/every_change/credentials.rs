@@ -81,7 +81,14 @@ fn token_of(invited: &Answer) -> String {
 }
 
 async fn of_sessions(stack: &Stack, tenant: &Caller, name: &str) -> Option<Change> {
-    if !["create_token", "refresh_token", "log_out", "change_password"].contains(&name) {
+    if ![
+        "create_token",
+        "refresh_token",
+        "log_out",
+        "change_password",
+    ]
+    .contains(&name)
+    {
         return None;
     }
     let email = format!("{name}@acme.example");
