@@ -223,12 +223,11 @@ async fn a_person_acts_for_as_long_as_they_are_an_administrator_and_logged_in() 
         let acting = stack.admin.with_key(&begun.text_of("token"));
         let me = acting.get("/api/v1/auth/me").await.expect(200);
         assert_eq!(me.json["tenant_id"], "acme", "{}", me.text);
-        match end {
-            Some(sql) => stack.change(sql).await,
-            None => {
-                let logout = session.caller.post("/api/v1/auth/logout", &json!({})).await;
-                logout.expect(204);
-            }
+        if let Some(sql) = end {
+            stack.change(sql).await;
+        } else {
+            let logout = session.caller.post("/api/v1/auth/logout", &json!({})).await;
+            logout.expect(204);
         }
         eventually("the token is refused", || async {
             (acting.get("/api/v1/jobs").await.status == 401).then_some(())

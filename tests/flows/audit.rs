@@ -223,15 +223,14 @@ async fn many_requests_at_once_are_few_entries_that_name_every_job() {
     let told = entries(&caller, "&action=job.create").await;
     let mut named: Vec<String> = Vec::new();
     for entry in &told {
-        match entry["object_id"].as_str() {
-            Some(id) => named.push(id.to_owned()),
-            None => {
-                let ids = entry["detail"]["ids"].as_array().unwrap();
-                assert_eq!(entry["detail"]["count"], ids.len());
-                assert!(entry["request_id"].is_null(), "it tells of several");
-                named.extend(ids.iter().map(|id| id.as_str().unwrap().to_owned()));
-            }
+        if let Some(id) = entry["object_id"].as_str() {
+            named.push(id.to_owned());
+            continue;
         }
+        let ids = entry["detail"]["ids"].as_array().unwrap();
+        assert_eq!(entry["detail"]["count"], ids.len());
+        assert!(entry["request_id"].is_null(), "it tells of several");
+        named.extend(ids.iter().map(|id| id.as_str().unwrap().to_owned()));
     }
     made.sort();
     named.sort();

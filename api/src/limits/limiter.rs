@@ -221,17 +221,13 @@ impl Inner {
                 Attempt::Ask(wanted) => wanted,
                 settled @ (Attempt::Counted | Attempt::Refused(..)) => return settled,
             };
-            match self
-                .take(&meter.tenant.name, rules, wanted, Some(credential), wall)
-                .await
-            {
-                Some(granted) => meter.put(wanted, granted, Instant::now()),
-                None => {
-                    meter.tenant.keep_back(wanted.hour_back);
-                    let processes = self.processes.load(Ordering::Relaxed);
-                    return meter.spend_alone(rules, processes, now, wall);
-                }
-            }
+            let taken = self.take(&meter.tenant.name, rules, wanted, Some(credential), wall);
+            let Some(granted) = taken.await else {
+                meter.tenant.keep_back(wanted.hour_back);
+                let processes = self.processes.load(Ordering::Relaxed);
+                return meter.spend_alone(rules, processes, now, wall);
+            };
+            meter.put(wanted, granted, Instant::now());
         }
     }
 

@@ -470,13 +470,13 @@ mod tests {
         let start = Instant::now();
         let meter = meter(start);
         assert!(call(&meter, 1_000, start) < 40);
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         let Attempt::Ask(wanted) = meter.spend(RULES, later, wall()) else {
             panic!("nothing that was given is good a minute later");
         };
         meter.put(wanted, all(wanted), later);
         assert_eq!(meter.spend(RULES, later, wall()), Attempt::Counted);
-        let much_later = start + Duration::from_secs(120);
+        let much_later = start + Duration::from_mins(2);
         let Attempt::Ask(wanted) = meter.spend(RULES, much_later, wall()) else {
             panic!("nothing that was given is good a minute later");
         };
@@ -529,7 +529,7 @@ mod tests {
         );
         let back = meter.tenant.take_back(start, wall()).unwrap();
         assert_eq!(back.hour_back, -83);
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         let mut again = 0;
         while meter.spend_alone(RULES, 2, later, wall()) == Attempt::Counted {
             again += 1;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// An entry as the database function takes it, but for its chain.
-pub(crate) fn entry(author: &Author, deed: &Deed) -> Value {
+fn entry(author: &Author, deed: &Deed) -> Value {
     let Deed {
         action,
         object,
@@ -149,19 +149,34 @@ pub async fn tell_all<D: Tells>(
 }
 
 fn entries_of(telling: &Telling) -> Vec<Value> {
-    let concerned = telling.chains.iter().flatten().next();
-    let entries = telling.chains.iter().map(|chain| {
-        let mut entry = entry(&telling.author, &telling.deed);
-        let name = chain.as_ref().map_or(PLATFORM_CHAIN, TenantId::as_str);
-        if let Some(fields) = entry.as_object_mut() {
-            fields.insert("tenant_id".to_owned(), name.into());
-            if let (None, Some(tenant), Some(Value::Object(detail))) =
-                (chain, concerned, fields.get_mut("detail"))
-            {
-                detail.insert("tenant_id".to_owned(), tenant.as_str().into());
-            }
-        }
-        entry
-    });
+    let Telling {
+        chains,
+        author,
+        deed,
+    } = telling;
+    let concerned = chains.iter().flatten().next();
+    let entries = chains
+        .iter()
+        .map(|chain| entry_in(chain.as_ref(), author, deed, concerned));
     entries.collect()
+}
+
+/// An entry of one log; in the platform's it names the tenant that it concerns.
+pub(crate) fn entry_in(
+    chain: Option<&TenantId>,
+    author: &Author,
+    deed: &Deed,
+    concerned: Option<&TenantId>,
+) -> Value {
+    let mut entry = entry(author, deed);
+    let name = chain.map_or(PLATFORM_CHAIN, TenantId::as_str);
+    if let Some(fields) = entry.as_object_mut() {
+        fields.insert("tenant_id".to_owned(), name.into());
+        if let (None, Some(tenant), Some(Value::Object(detail))) =
+            (chain, concerned, fields.get_mut("detail"))
+        {
+            detail.insert("tenant_id".to_owned(), tenant.as_str().into());
+        }
+    }
+    entry
 }

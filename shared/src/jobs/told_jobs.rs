@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::JobOrdered;
 use crate::{
-    audit::{Action, AuditActor, AuditedObject, Deed, PLATFORM_CHAIN, entry},
+    audit::{Action, AuditActor, AuditedObject, Deed, entry_in},
     db::{DbError, Engine, PlatformTx},
     ids::{ActAsId, JobId, TenantId},
 };
@@ -62,38 +62,30 @@ fn entries_of(group: &[&JobOrdered<'_>]) -> Vec<Value> {
     if group.len() > 1 {
         author.request_id = None;
     }
-    let mut own = entry(&author, &deed);
-    let mut copies = Vec::new();
+    let mut entries = vec![entry_in(Some(tenant), &author, &deed, None)];
     if author.for_platform && !tenant.is_platform() {
-        let mut copy = own.clone();
-        copy["tenant_id"] = PLATFORM_CHAIN.into();
-        copy["detail"]["tenant_id"] = tenant.as_str().into();
-        copies.push(copy);
+        entries.push(entry_in(None, &author, &deed, Some(tenant)));
     }
-    own["tenant_id"] = tenant.as_str().into();
-    copies.insert(0, own);
-    copies
+    entries
 }
 
 /// What is told of jobs that were enqueued together: the one, or the ids of all of them, of which a
 /// request and a flush have at most a thousand.
 pub fn jobs_created<'a>(jobs: impl Iterator<Item = (JobId, &'a str)> + Clone) -> Deed {
     let mut rest = jobs.clone();
-    match (rest.next(), rest.next()) {
-        (Some((id, kind)), None) => Deed::done(
+    if let (Some((id, kind)), None) = (rest.next(), rest.next()) {
+        return Deed::done(
             Action::JOB_CREATE,
             AuditedObject::one("job", id),
             json!({ "kind": kind }),
-        ),
-        _ => {
-            let ids: Vec<JobId> = jobs.map(|(id, _)| id).collect();
-            Deed::done(
-                Action::JOB_CREATE,
-                AuditedObject::several("job"),
-                json!({ "count": ids.len(), "ids": ids }),
-            )
-        }
+        );
     }
+    let ids: Vec<JobId> = jobs.map(|(id, _)| id).collect();
+    Deed::done(
+        Action::JOB_CREATE,
+        AuditedObject::several("job"),
+        json!({ "count": ids.len(), "ids": ids }),
+    )
 }
 
 /// Tells of those that were written.

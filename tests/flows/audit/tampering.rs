@@ -187,7 +187,13 @@ async fn nobody_who_serves_requests_can_write_a_log_but_by_appending() {
             "{verb}"
         );
     }
-    // In a tenant's name one appends to that tenant's log, whatever the entry says.
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_tenants_name_one_appends_to_that_tenants_log_whatever_the_entry_says() {
+    let stack = still_stack().await;
+    tenant_with_a_log(&stack).await;
     let entry = json!([{
         "tenant_id": "bravo", "actor_kind": "user", "actor_id": "x", "actor_display": "x",
         "action": "a.b", "object_type": "c", "result": "succeeded", "detail": {},

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record},
-    ids::{InvitationId, RequestId, TenantId},
+    ids::{InvitationId, TenantId},
     people::{InvitationState, find_invitation, reissue_invitation},
 };
 
@@ -15,7 +15,6 @@ use crate::{
     auth::Caller,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathIds},
-    middleware::CurrentRequestId,
     problem::ProblemBody,
     resources::jobs::{self, JobView, accepted, find_before, keep, or_before},
     state::ApiState,
@@ -51,7 +50,6 @@ pub async fn resend_invitation(
     State(state): State<ApiState>,
     caller: Caller,
     By(author): By,
-    CurrentRequestId(request_id): CurrentRequestId,
     PathIds(tenant, id): PathIds<TenantId, InvitationId>,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -61,7 +59,7 @@ pub async fn resend_invitation(
     // The route is the same for every invitation, so the request is told apart by it too.
     let request = idempotency.request(id.to_string().as_bytes());
     let meant = (&tenant, id);
-    match resend(&state, &author, meant, request_id, request.as_ref()).await {
+    match resend(&state, &author, meant, request.as_ref()).await {
         Ok(Ok(mailing)) => {
             mailing.tell_gate(&state).await;
             Ok(accepted(mailing.job.first_state(&tenant, mailing.now())))
@@ -76,7 +74,6 @@ async fn resend(
     state: &ApiState,
     author: &Author,
     (tenant, id): (&TenantId, InvitationId),
-    request_id: RequestId,
     request: Option<&IdempotentRequest>,
 ) -> Result<Result<Mailing, Response>, ApiError> {
     let now = state.clock().now();
@@ -104,7 +101,7 @@ async fn resend(
     if !reissue_invitation(&mut tx, id, issue, &token, now).await? {
         return Err(ApiError::Busy);
     }
-    let mailing = Mailing::write(state, &mut tx, id, request_id, now).await?;
+    let mailing = Mailing::write(state, &mut tx, id, author.request_id, now).await?;
     let answer = |request: &IdempotentRequest| {
         let view = json!(JobView::from(mailing.job.first_state(tenant, now)));
         request.answer(

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record},
-    ids::{InvitationId, RequestId, TenantId},
+    ids::{InvitationId, TenantId},
     people::{EmailAddress, NewInvitation, insert_invitation, is_member},
     tenancy::{Role, find_tenant},
 };
@@ -20,7 +20,6 @@ use crate::{
     auth::{Actor, Caller},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
-    middleware::CurrentRequestId,
     problem::ProblemBody,
     resources::{
         invitations::{InvitationSent, Mailing, address},
@@ -77,7 +76,6 @@ pub async fn invite_member(
     State(state): State<ApiState>,
     caller: Caller,
     By(author): By,
-    CurrentRequestId(request_id): CurrentRequestId,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -96,7 +94,7 @@ pub async fn invite_member(
         },
     };
     let order = (&tenant, &invitation);
-    match write(&state, &author, order, request_id, request.as_ref()).await {
+    match write(&state, &author, order, request.as_ref()).await {
         Ok(Ok((sent, mailing))) => {
             mailing.tell_gate(&state).await;
             let location = [(header::LOCATION, address(&tenant, sent.invitation.id))];
@@ -129,7 +127,6 @@ async fn write(
     state: &ApiState,
     author: &Author,
     (tenant, invitation): (&TenantId, &NewInvitation),
-    request_id: RequestId,
     request: Option<&IdempotentRequest>,
 ) -> Result<Result<(InvitationSent, Mailing), Response>, ApiError> {
     let now = state.clock().now();
@@ -141,7 +138,7 @@ async fn write(
     refuse_member(state, tenant, &invitation.email).await?;
     let token = state.mail_tokens().of_invitation(tenant, invitation.id, 1);
     let written = insert_invitation(&mut tx, invitation, &token, now).await?;
-    let mailing = Mailing::write(state, &mut tx, invitation.id, request_id, now).await?;
+    let mailing = Mailing::write(state, &mut tx, invitation.id, author.request_id, now).await?;
     let sent = InvitationSent {
         invitation: written,
         job_id: mailing.job.id,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record, record_for_platform},
-    ids::{RequestId, TenantId},
+    ids::TenantId,
     tenancy::{
         Plan, QuotaOverrides, Role, Tenant, TenantChange, TenantStatus, lock_own_tenant,
         lock_tenant, rename_tenant, update_tenant,
@@ -22,7 +22,6 @@ use crate::{
     error::ApiError,
     extract::{IfMatch, JsonBody, NoParameters, PathId},
     merge_patch::Stated,
-    middleware::CurrentRequestId,
     problem::ProblemBody,
     state::ApiState,
     violations::Violations,
@@ -75,14 +74,13 @@ pub async fn change_tenant(
     State(state): State<ApiState>,
     caller: Caller,
     By(author): By,
-    CurrentRequestId(request_id): CurrentRequestId,
     PathId(id): PathId<TenantId>,
     NoParameters: NoParameters,
     if_match: IfMatch,
     JsonBody { value: patch, .. }: JsonBody<TenantPatch>,
 ) -> Result<Response, ApiError> {
     let changed = match caller.tenant {
-        None => change(&state, &author, (&id, request_id), &if_match, patch).await?,
+        None => change(&state, &author, &id, &if_match, patch).await?,
         // Decided before the database is asked: for another's tenant and for none, nothing differs.
         Some(own) if own != id => return Err(ApiError::NotFound),
         Some(_) if patch.is_for_operators() => {
@@ -96,7 +94,7 @@ pub async fn change_tenant(
 async fn change(
     state: &ApiState,
     author: &Author,
-    (id, request_id): (&TenantId, RequestId),
+    id: &TenantId,
     if_match: &IfMatch,
     patch: TenantPatch,
 ) -> Result<Changed, ApiError> {
@@ -116,7 +114,7 @@ async fn change(
     let changed = if only_renamed {
         Changed { tenant, job: None }
     } else {
-        Changed::provisioned(&mut tx, tenant, request_id, now).await?
+        Changed::provisioned(&mut tx, tenant, author.request_id, now).await?
     };
     record_for_platform(&mut tx, author, Some(id), &deed(&before, &after, id), now).await?;
     tx.commit().await?;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record_for_platform},
-    ids::{JobId, RequestId, TenantId},
+    ids::{JobId, TenantId},
     tenancy::{
         LifeStep, Stepped, find_platform_answer, insert_platform_answer, lock_tenant, take_step,
     },
@@ -24,7 +24,6 @@ use crate::{
     audit::By,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, IfMatch, NoParameters, OptionalJson, PathId},
-    middleware::CurrentRequestId,
     problem::ProblemBody,
     state::ApiState,
     violations::Violations,
@@ -45,7 +44,6 @@ struct Wish {
     step: LifeStep,
     reason: Option<String>,
     if_match: IfMatch,
-    request_id: RequestId,
 }
 
 impl Wish {
@@ -94,7 +92,6 @@ macro_rules! step_route {
         pub async fn $name(
             State(state): State<ApiState>,
             By(author): By,
-            CurrentRequestId(request_id): CurrentRequestId,
             PathId(tenant): PathId<TenantId>,
             NoParameters: NoParameters,
             idempotency: Idempotency,
@@ -104,7 +101,7 @@ macro_rules! step_route {
             // The route names no tenant, so the request that is kept must.
             let request = idempotency.request(&[tenant.as_str().as_bytes(), b"\n", &raw].concat());
             let reason = order.accept()?;
-            let wish = Wish { tenant, step: $step, reason, if_match, request_id };
+            let wish = Wish { tenant, step: $step, reason, if_match };
             take_once(&state, &author, &wish, request).await
         }
     };
@@ -156,7 +153,6 @@ step_route!(
 pub async fn delete_tenant(
     State(state): State<ApiState>,
     By(author): By,
-    CurrentRequestId(request_id): CurrentRequestId,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
     if_match: IfMatch,
@@ -167,7 +163,6 @@ pub async fn delete_tenant(
         step: LifeStep::Delete { purge_after },
         reason: None,
         if_match,
-        request_id,
     };
     take_once(&state, &author, &wish, None).await
 }
@@ -247,7 +242,7 @@ async fn take(
             return Err(ApiError::TenantState { status, action }.into());
         }
     };
-    let changed = Changed::provisioned(&mut tx, tenant, wish.request_id, now).await?;
+    let changed = Changed::provisioned(&mut tx, tenant, author.request_id, now).await?;
     let view = changed.view();
     if let Some(request) = request {
         let recorded = request.answer(StatusCode::OK, None, json!(view));
