@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use unity_shared::telemetry::chain;
 
@@ -83,6 +83,9 @@ impl Scheduler {
     }
 }
 
+/// A tick that waited for a database that was away is no measure of what the next one costs.
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
 async fn run_loop(context: Context, tick: Tick, term: Term) {
     let mut interval = tokio::time::interval(tick.interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -92,6 +95,7 @@ async fn run_loop(context: Context, tick: Tick, term: Term) {
         if !term.is_certain() {
             continue;
         }
+        let begun = Instant::now();
         if let Err(error) = (tick.run)(&context).await {
             // The next tick looks at the same rows again, so nothing is lost by going on.
             metrics::counter!("unity_loop_errors_total", "loop" => tick.name).increment(1);
@@ -100,6 +104,10 @@ async fn run_loop(context: Context, tick: Tick, term: Term) {
                 error = chain(&error),
                 "loop failed, will look again"
             );
+        }
+        let rest = begun.elapsed() * tick.rest;
+        if rest > tick.interval {
+            interval.reset_after(rest.min(LONGEST_REST));
         }
     }
 }

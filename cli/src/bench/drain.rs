@@ -10,7 +10,7 @@ use super::{
     figure::{Reading, Unit},
     limits,
     orders::no_op,
-    rows,
+    processes, rows,
     stack::Stack,
 };
 
@@ -37,16 +37,18 @@ async fn measure(bench: &Bench, tenants: Tenants, limit: u32) -> Result<Vec<Read
     let (clock, _) = rows::database_clock(&mut stack.owner).await?;
 
     let started = Instant::now();
+    let before = processes::spent(&stack, &[]);
     let worker = stack.worker(bench.concurrency)?;
     rows::until_all_ended(&mut stack.owner).await?;
     let (wall, seen) = (started.elapsed(), clock.now());
+    let after = processes::spent(&stack, &[&worker]);
 
     let outcome = rows::outcome(&mut stack.owner, None).await?;
     outcome.check(jobs)?;
     let seconds = rows::seconds(seen - outcome.first_start);
     worker.stop().await?;
     stack.end().await?;
-    let readings = [
+    let mut readings = vec![
         Reading::new(name.clone(), jobs as f64 / seconds, Unit::JobsPerSecond)
             .against(limits::SCRIPTS),
         Reading::new(
@@ -55,6 +57,7 @@ async fn measure(bench: &Bench, tenants: Tenants, limit: u32) -> Result<Vec<Read
             Unit::Seconds,
         ),
     ];
+    readings.extend(processes::shares(&name, &before, &after, jobs as f64));
     let described = readings.into_iter().map(|reading| {
         reading
             .with("jobs", jobs)

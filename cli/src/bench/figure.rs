@@ -37,6 +37,8 @@ pub(super) enum Unit {
     Seconds,
     #[serde(rename = "% of a core")]
     PercentOfCore,
+    #[serde(rename = "µs of a core")]
+    CoreMicroseconds,
 }
 
 impl Unit {
@@ -49,6 +51,7 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Seconds => "s",
             Self::PercentOfCore => "% of a core",
+            Self::CoreMicroseconds => "µs of a core",
         }
     }
 }

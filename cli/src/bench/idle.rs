@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::{
     Bench,
     figure::{Reading, Unit},
-    processes::cpu_seconds,
+    processes,
     stack::Stack,
 };
 
@@ -45,19 +45,11 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
 }
 
 async fn spent(stack: &Stack<'_>) -> Result<Spent> {
-    let mut processes: Vec<(&'static str, f64)> = Vec::new();
-    for part in stack.parts.iter().filter(|part| part.is_ours()) {
-        processes.push((part.name(), cpu_seconds(part.pid())));
-    }
-    if let Some((postgres, redis)) = stack.ground.server_pids() {
-        processes.push(("PostgreSQL", cpu_seconds(postgres)));
-        processes.push(("Redis", cpu_seconds(redis)));
-    }
     // From outside of the database that is looked at, so that the look itself is not counted there.
     let transactions = stack.ground.transactions(&stack.site.name).await?;
     let (redis_commands, redis_reads) = stack.ground.redis().await?.counters().await?;
     Ok(Spent {
-        processes,
+        processes: processes::spent(stack, &[]),
         transactions,
         redis_commands,
         redis_reads,

@@ -32,7 +32,7 @@ pub(super) struct Tally {
 }
 
 /// Connections are open and caches warm before the time is taken.
-const WARM_UP_SHARE: u32 = 10;
+pub(super) const WARM_UP_SHARE: u32 = 10;
 
 impl Load {
     /// Every client asks again and again for `time`, after a tenth of it as warm-up.

@@ -2,8 +2,15 @@
 
 use std::{collections::BTreeMap, fs};
 
+use super::{
+    figure::{Reading, Unit},
+    part::Part,
+    stack::Stack,
+};
+
 /// The kernel tells times in hundredths of a second to every program, whatever it counts in itself.
 const TICKS_IN_SECOND: f64 = 100.0;
+const MICROSECONDS: f64 = 1e6;
 
 /// One process: its parent, and the time on a core of itself and of its ended children, in ticks.
 struct Process {
@@ -11,9 +18,43 @@ struct Process {
     ticks: u64,
 }
 
+/// What each of our processes and each private server has spent so far, by its name, in seconds.
+pub(super) fn spent(stack: &Stack<'_>, others: &[&Part]) -> Vec<(&'static str, f64)> {
+    let ours = stack.parts.iter().chain(others.iter().copied());
+    let mut all: Vec<_> = ours
+        .filter(|part| part.is_ours())
+        .map(|part| (part.name(), cpu_seconds(part.pid())))
+        .collect();
+    if let Some((postgres, redis)) = stack.ground.server_pids() {
+        all.push(("PostgreSQL", cpu_seconds(postgres)));
+        all.push(("Redis", cpu_seconds(redis)));
+    }
+    all
+}
+
+/// What each of them spent between two looks on one of `count` equal pieces of work. Unlike a rate, that
+/// hardly follows what else the machine has to do.
+pub(super) fn shares(
+    name: &str,
+    before: &[(&'static str, f64)],
+    after: &[(&'static str, f64)],
+    count: f64,
+) -> Vec<Reading> {
+    let shares = after.iter().map(|(part, later)| {
+        let earlier = before.iter().find(|(other, _)| other == part);
+        let spent = later - earlier.map_or(0.0, |(_, seconds)| *seconds);
+        Reading::new(
+            format!("{name}, each in {part}"),
+            spent * MICROSECONDS / count,
+            Unit::CoreMicroseconds,
+        )
+    });
+    shares.collect()
+}
+
 /// Time on a core of a process, of all below it, and of those below it that have ended, in seconds.
 #[expect(clippy::cast_precision_loss, reason = "hundredths of a second")]
-pub(super) fn cpu_seconds(head: u32) -> f64 {
+fn cpu_seconds(head: u32) -> f64 {
     let all = processes();
     let ticks: u64 = all
         .iter()

@@ -131,9 +131,11 @@ fn settings(ground: &Ground, site: &Site, kubeconfig: &Path) -> Table {
     table
 }
 
-/// The record, as the owner sees it.
+/// The record, as the owner sees it. Its questions are small and asked again and again: to compile one
+/// took more of the machine than the work that it waited for.
 pub(super) async fn connect(site: &Site) -> Result<PgConnection> {
-    let connecting = site.owner.connect().await;
+    let owner = site.owner.clone().options([("jit", "off")]);
+    let connecting = owner.connect().await;
     connecting.context("could not connect to the database as its owner")
 }
 

@@ -10,9 +10,9 @@ use super::{
     figure::{Reading, Unit},
     http::{Connection, Request},
     limits,
-    load::Load,
+    load::{Load, WARM_UP_SHARE},
     orders::{TAKEN, no_op, order},
-    rows,
+    processes, rows,
     stack::Stack,
 };
 
@@ -32,8 +32,10 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
             clients: rotated(questions, CONNECTIONS),
             expected: 200,
         };
+        let before = processes::spent(&stack, &[]);
         let tally = load.keep_up(bench.sizes.load).await?;
-        let three = [
+        let after = processes::spent(&stack, &[]);
+        let mut of_case = vec![
             Reading::new(name.clone(), tally.rate(), Unit::RequestsPerSecond)
                 .against(limits::ROUTE),
             Reading::new(
@@ -47,7 +49,11 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
                 Unit::Milliseconds,
             ),
         ];
-        readings.extend(three.into_iter().map(|reading| {
+        // The warm-up is in what was spent.
+        let time = bench.sizes.load + bench.sizes.load / WARM_UP_SHARE;
+        let requests = tally.rate() * time.as_secs_f64();
+        of_case.extend(processes::shares(&name, &before, &after, requests));
+        readings.extend(of_case.into_iter().map(|reading| {
             reading
                 .with("connections", CONNECTIONS)
                 .with("tenants", count)

@@ -76,62 +76,73 @@ pub struct Tick {
     pub name: &'static str,
     /// Time between two ticks.
     pub interval: Duration,
+    /// A tick rests for at least so many times as long as the one before took; 0 = it is due whatever it
+    /// costs. What only looks whether anything was lost must not take much from the work itself, and
+    /// under load looking costs more.
+    pub rest: u32,
     /// One tick.
     pub run: Run,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+/// For what looks for losses: a fortieth of one connection's time.
+const LONG_REST: u32 = 40;
 
 /// Every loop, in the order in which one tick of each makes sense: what Redis may have lost is made good
 /// before anything is admitted.
 pub(crate) fn ticks() -> Vec<Tick> {
-    let tick = |name, interval, run| Tick {
+    let due = |name, interval, run| Tick {
         name,
         interval,
+        rest: 0,
         run,
     };
+    let looks = |name, interval, run| Tick {
+        rest: LONG_REST,
+        ..due(name, interval, run)
+    };
     vec![
-        tick("announce_switches", 2 * SECOND, |c| {
+        due("announce_switches", 2 * SECOND, |c| {
             Box::pin(announce_switches::tick(c))
         }),
-        tick("announce_changed_limits", 2 * SECOND, |c| {
+        due("announce_changed_limits", 2 * SECOND, |c| {
             Box::pin(announce_changed_limits::tick(c))
         }),
-        tick("announce_limits", 60 * SECOND, |c| {
+        looks("announce_limits", 60 * SECOND, |c| {
             Box::pin(announce_limits::tick(c))
         }),
-        tick("count_running_jobs", 5 * SECOND, |c| {
+        looks("count_running_jobs", 5 * SECOND, |c| {
             Box::pin(count_running_jobs::tick(c))
         }),
-        tick("offer_forgotten_jobs", SECOND, |c| {
+        looks("offer_forgotten_jobs", SECOND, |c| {
             Box::pin(offer_forgotten_jobs::tick(c))
         }),
-        tick("rescue_expired_leases", SECOND, |c| {
+        due("rescue_expired_leases", SECOND, |c| {
             Box::pin(rescue_expired_leases::tick(c))
         }),
-        tick("keep_gate_open", SECOND, |c| {
+        due("keep_gate_open", SECOND, |c| {
             Box::pin(keep_gate_open::tick(c))
         }),
-        tick("expire_jobs", SECOND, |c| Box::pin(expire_jobs::tick(c))),
-        tick("queue_due_jobs", SECOND, |c| {
+        due("expire_jobs", SECOND, |c| Box::pin(expire_jobs::tick(c))),
+        due("queue_due_jobs", SECOND, |c| {
             Box::pin(queue_due_jobs::tick(c))
         }),
-        tick("drop_stale_jobs", 5 * SECOND, |c| {
+        looks("drop_stale_jobs", 5 * SECOND, |c| {
             Box::pin(drop_stale_jobs::tick(c))
         }),
-        tick("fire_schedules", SECOND, |c| {
+        due("fire_schedules", SECOND, |c| {
             Box::pin(fire_schedules::tick(c))
         }),
-        tick("purge_deleted_tenants", 30 * SECOND, |c| {
+        due("purge_deleted_tenants", 30 * SECOND, |c| {
             Box::pin(purge_deleted_tenants::tick(c))
         }),
-        tick("expire_idempotency_keys", 600 * SECOND, |c| {
+        due("expire_idempotency_keys", 600 * SECOND, |c| {
             Box::pin(expire_idempotency_keys::tick(c))
         }),
-        tick("expire_sessions", 600 * SECOND, |c| {
+        due("expire_sessions", 600 * SECOND, |c| {
             Box::pin(expire_sessions::tick(c))
         }),
-        tick("trim_events", 60 * SECOND, |c| {
+        due("trim_events", 60 * SECOND, |c| {
             Box::pin(trim_events::tick(c))
         }),
     ]

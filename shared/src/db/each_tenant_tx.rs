@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use super::DbError;
 
 /// A session whose role is `unity_app` and which has no tenant: row-level security shows it nothing.
-/// A database function that sets the tenant for each look, such as `job_of`, can be called in it.
+/// A database function that sets each tenant in turn, such as `jobs_of`, can be called in it.
 #[derive(Debug)]
 pub struct EachTenantTx(PoolConnection<Postgres>);
 

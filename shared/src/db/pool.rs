@@ -231,14 +231,12 @@ async fn refuse_bypass(pool: &PgPool) -> Result<(), DbError> {
 /// For sessions whose statements take arrays and look every row up by an index. Such a statement is
 /// planned once: planning it anew costs as much as running it. A plan that was made while a table was
 /// empty must not scan it when it is full, nor join all of it.
-const LOOK_UP_BY_INDEX: [(&str, &str); 6] = [
+const LOOK_UP_BY_INDEX: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_memoize", "off"),
-    // The cost that stands for "off" would look like a query worth compiling.
-    ("jit", "off"),
 ];
 
 fn open(options: PgConnectOptions, role: Option<&str>, settings: PoolSettings) -> PgPool {
@@ -254,7 +252,9 @@ fn open_with(
 ) -> PgPool {
     let options = options
         .application_name("unity")
-        .options([("statement_timeout", STATEMENT_TIMEOUT)])
+        // Nothing here runs long enough to be worth compiling; a wrong estimate, or the cost that stands
+        // for "off" below, would look so.
+        .options([("statement_timeout", STATEMENT_TIMEOUT), ("jit", "off")])
         .options(by_index.then_some(LOOK_UP_BY_INDEX).into_iter().flatten())
         .options(role.map(|role| ("role", role)));
     PgPoolOptions::new()

@@ -244,8 +244,7 @@ pub async fn find_jobs(
                   resource_key, labels AS "labels!", timeout_seconds AS "timeout_seconds!", run_at AS "run_at!",
                   created_at AS "created_at!", started_at, finished_at, expires_at, cancel_requested_at,
                   cancel_delivered_at, request_id AS "request_id: RequestId"
-           FROM unnest($1::text[], $2::uuid[]) AS wanted (tenant_id, id)
-           CROSS JOIN LATERAL job_of(wanted.tenant_id, wanted.id) AS job"#,
+           FROM jobs_of($1, $2) AS job"#,
         &tenants,
         &ids,
     )
