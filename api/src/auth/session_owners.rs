@@ -69,8 +69,12 @@ impl SessionOwners {
         }
         let keyring = self.keys.current().await?;
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let known = self.known.try_get_with(hash, self.look_up(&keyring, token));
-        match known.await {
+        let known = match self.known.get(&hash).await {
+            Some(known) => Ok(known),
+            // On the heap: as a part of every request's state it would be copied from layer to layer.
+            None => Box::pin(self.known.try_get_with(hash, self.look_up(&keyring, token))).await,
+        };
+        match known {
             Ok(known) => Ok(known
                 .owner
                 .filter(|_| known.ends > self.clock.now().timestamp())),

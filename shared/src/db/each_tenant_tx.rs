@@ -11,7 +11,7 @@ pub struct EachTenantTx(PoolConnection<Postgres>);
 
 impl EachTenantTx {
     pub(super) async fn begin(pool: &PgPool) -> Result<Self, DbError> {
-        Ok(Self(pool.acquire().await?))
+        Ok(Self(Box::pin(pool.acquire()).await?))
     }
 
     /// The connection, for a query function. Each statement commits by itself.

@@ -67,14 +67,14 @@ enum Session {
 impl<D: Duty> PlatformTx<D> {
     pub(super) async fn begin(pool: &PgPool) -> Result<Self, DbError> {
         Ok(Self {
-            session: Session::Transaction(pool.begin().await?),
+            session: Session::Transaction(Box::pin(pool.begin()).await?),
             duty: PhantomData,
         })
     }
 
     pub(super) async fn autocommit(pool: &PgPool) -> Result<Self, DbError> {
         Ok(Self {
-            session: Session::Autocommit(pool.acquire().await?),
+            session: Session::Autocommit(Box::pin(pool.acquire()).await?),
             duty: PhantomData,
         })
     }

@@ -20,7 +20,8 @@ impl TenantTx {
         // cannot carry it to the next tenant.
         let begin = format!("BEGIN; SET LOCAL app.tenant_id = '{tenant}'");
         // Safe as text: the alphabet of a TenantId has no quote and no backslash.
-        let tx = pool.begin_with(AssertSqlSafe(begin)).await?;
+        // The pool's future is large; on the heap it does not make every caller's so.
+        let tx = Box::pin(pool.begin_with(AssertSqlSafe(begin))).await?;
         Ok(Self { tx, tenant })
     }
 
