@@ -210,7 +210,7 @@ pub struct BenchFlags {
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
     /// Jobs at once in the worker that drains.
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = 1000)]
     pub concurrency: u32,
     /// The owner of a PostgreSQL server instead of a private one; it may create databases and roles.
     #[arg(

@@ -67,5 +67,5 @@ pub async fn provision(
     let prepared = build::build(&validated, client.options())?;
     // The objects are large; on the heap they do not fill every caller's future.
     let applied = Box::pin(apply::apply(client, prepared, progress)).await?;
-    status::status(client, applied).await
+    Box::pin(status::status(client, applied)).await
 }

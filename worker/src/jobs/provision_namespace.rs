@@ -100,7 +100,8 @@ impl handler::Handler for Handler {
             let percent = step.done.saturating_mul(100) / step.total.max(1);
             progress.report_soon(u8::try_from(percent).unwrap_or(100), &step.message);
         };
-        let report = unity_kubernetes::provision(&self.cluster, &desired, &mut tell)
+        let provisioning = unity_kubernetes::provision(&self.cluster, &desired, &mut tell);
+        let report = Box::pin(provisioning)
             .await
             .map_err(|error| job_error(&error))?;
         self.record_use(&context).await;

@@ -46,7 +46,7 @@ pub(super) enum Claimed {
 
 /// One call at a time: the next collects what is fetched meanwhile.
 const LIMITS: BatchLimits = BatchLimits {
-    items: 250,
+    items: 500,
     calls: NonZeroUsize::MIN,
 };
 /// How long to wait after the database or Redis did not answer. Places stay taken meanwhile, so the

@@ -22,7 +22,7 @@ pub(super) struct Finisher {
 /// One call at a time: the verdicts that come meanwhile go together in the next, which costs less than
 /// a second statement beside it would gain.
 const LIMITS: BatchLimits = BatchLimits {
-    items: 250,
+    items: 500,
     calls: NonZeroUsize::MIN,
 };
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

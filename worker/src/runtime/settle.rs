@@ -11,7 +11,7 @@ use unity_shared::{
 
 /// One call at a time: the next admissions come with it, and Redis runs scripts one by one anyway.
 const LIMITS: BatchLimits = BatchLimits {
-    items: 250,
+    items: 500,
     calls: NonZeroUsize::MIN,
 };
 
