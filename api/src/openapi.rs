@@ -1,5 +1,7 @@
 //! The `OpenAPI` 3.1 document, from the same list of routes as the router.
 
+mod parameters;
+
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -46,9 +48,11 @@ pub fn openapi() -> OpenApi {
 pub fn describe(state: Option<ApiState>) -> OpenApiRouter<ApiState> {
     let at_root = resources::register_at_root(Routes::new(state.clone())).at_root();
     let routes = Routes::new(state);
-    resources::register(routes)
+    let mut described = resources::register(routes)
         .finish(base(), PREFIX)
-        .merge(at_root)
+        .merge(at_root);
+    parameters::refine(described.get_openapi_mut());
+    described
 }
 
 fn base() -> OpenApi {

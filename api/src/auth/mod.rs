@@ -26,7 +26,7 @@ pub use key_uses::KeyUses;
 pub use passwords::Passwords;
 #[cfg(test)]
 pub use routes::{ACCESS_EXTENSION, SCOPE_EXTENSION};
-pub use routes::{Routes, SECURITY_SCHEME};
+pub use routes::{Routes, SECURITY_SCHEME, operations};
 pub use session_owners::SessionOwners;
 pub use signing_keys::SigningKeys;
 pub use tokens::{Subject, TokenPair, issue};

@@ -214,7 +214,8 @@ fn declare(rule: Rule, paths: &mut Paths) {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+/// The operations of a path, each with its method.
+pub fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem {
         get,
         put,
