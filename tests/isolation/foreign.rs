@@ -2,6 +2,7 @@
 
 mod canary;
 mod claims;
+mod every_operation;
 mod people;
 mod streams;
 

@@ -6,5 +6,5 @@ pub mod operations;
 mod ops;
 mod rate_limits;
 mod refusals;
-mod roles;
+pub mod roles;
 mod tokens;

@@ -1,0 +1,230 @@
+//! Every operation of the document that names an object, for every kind of caller, about their own
+//! tenant's objects, another tenant's and none's. Nothing here is listed by hand but what objects there
+//! are: an operation that appears tomorrow is asked the same.
+
+mod example;
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use unity_shared::tenancy::Role;
+
+use super::{faceless, still_stack};
+use crate::{
+    harness::{Answer, Caller, Stack},
+    surface::{
+        operations::{Operation, document, operations},
+        roles::admits,
+    },
+};
+
+/// Operations whose object belongs to no tenant, or which anybody may ask, each with what they answer
+/// about one that is not there. May only become shorter.
+const NOT_OF_A_TENANT: [(&str, &str); 1] = [(
+    "start_sign_in",
+    "a page of the login, the same for every name",
+)];
+
+/// Ids of one tenant's objects, by the part of the path in front of them.
+type Objects = BTreeMap<&'static str, String>;
+
+async fn objects_of(stack: &Stack, tenant: &'static str, caller: &Caller) -> Objects {
+    let members = format!("/api/v1/tenants/{tenant}/members");
+    let page = caller.get(&members).await.expect(200);
+    let user = page.json["items"][0]["user_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let order = json!({ "email": format!("guest@{tenant}.example"), "role": "viewer" });
+    let invitation = caller
+        .post(&members, &order)
+        .await
+        .expect(201)
+        .text_of("id");
+    let order = json!({ "name": "another" });
+    let key = caller.post("/api/v1/api-keys", &order).await.expect(201);
+    let order = json!({
+        "scope": { "tenant": tenant }, "action": "pause", "reason": "a test",
+        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
+    });
+    let switch = stack
+        .admin
+        .post("/api/v1/switches", &order)
+        .await
+        .expect(201);
+    Objects::from([
+        ("tenants", tenant.to_owned()),
+        ("jobs", stack.probe(caller, json!({})).await),
+        ("members", user),
+        ("invitations", invitation),
+        ("api-keys", key.text_of("id")),
+        ("switches", switch.text_of("id")),
+    ])
+}
+
+fn nobodys() -> Objects {
+    let mut objects = Objects::from([("tenants", "nobody".to_owned())]);
+    for kind in ["jobs", "members", "invitations", "api-keys", "switches"] {
+        objects.insert(kind, uuid::Uuid::now_v7().to_string());
+    }
+    objects
+}
+
+/// The path with ids in it: the tenant's from `outer`, what lies in a tenant from `inner`. `None` where
+/// the operation names no object.
+fn path_about(operation: &Operation, outer: &Objects, inner: &Objects) -> Option<String> {
+    let mut kind = "";
+    let mut named = false;
+    let parts = operation.path.split('/').map(|part| {
+        if !part.starts_with('{') {
+            kind = part;
+            return part.to_owned();
+        }
+        named = true;
+        // A login is begun at a tenant's name.
+        let kind = if part == "{tenant}" { "tenants" } else { kind };
+        if kind == "worker-pools" {
+            return "nobodys".to_owned();
+        }
+        let objects = if kind == "tenants" { outer } else { inner };
+        let id = objects.get(kind);
+        id.unwrap_or_else(|| panic!("{}: no test knows an object of {kind}", operation.path))
+            .clone()
+    });
+    let path = parts.collect::<Vec<_>>().join("/");
+    named.then_some(path)
+}
+
+/// Asks, and hangs up on whatever goes on without an end.
+async fn ask(caller: &Caller, operation: &Operation, path: &str, body: Option<&Value>) -> Answer {
+    let headers = [("content-type", "application/json")];
+    let bytes = body.map(|body| body.to_string().into_bytes());
+    let headers = if bytes.is_some() { &headers[..] } else { &[] };
+    caller
+        .send(operation.method.clone(), path, headers, bytes)
+        .await
+}
+
+/// Callers by name, with the rank that the document's rule sees.
+async fn callers(stack: &Stack) -> Vec<(&'static str, &'static str, Caller)> {
+    let nobody = stack.admin.without_key();
+    let ended = stack.caller_with_role("alpha", Role::TenantAdmin).await;
+    stack
+        .change(
+            "UPDATE api_keys SET expires_at = created_at + interval '1 millisecond'
+             WHERE id = (SELECT id FROM api_keys WHERE tenant_id = 'alpha' ORDER BY created_at DESC, id DESC LIMIT 1)",
+        )
+        .await;
+    let mut callers = vec![
+        ("no token", "nobody", nobody.clone()),
+        ("garbage", "nobody", nobody.with_key("uk_alpha_garbage")),
+        ("an ended key", "nobody", ended),
+    ];
+    for role in super::EVERY_TENANT_ROLE {
+        let caller = stack.caller_with_role("alpha", role).await;
+        callers.push((role.as_str(), role.as_str(), caller));
+    }
+    callers.push(("system-admin", "system-admin", stack.admin.clone()));
+    callers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_operation_tells_another_tenants_object_from_one_that_does_not_exist() {
+    let stack = still_stack().await;
+    let alpha = stack.create_tenant("alpha").await;
+    let bravo = stack.create_tenant("bravo").await;
+    let own = objects_of(&stack, "alpha", &alpha).await;
+    let foreign = objects_of(&stack, "bravo", &bravo).await;
+    let missing = nobodys();
+    let callers = callers(&stack).await;
+    let document = document(&stack).await;
+    let (mut asked, mut excused) = (0, Vec::new());
+    for operation in operations(&stack).await {
+        let Some(path) = path_about(&operation, &missing, &missing) else {
+            continue;
+        };
+        let body = example::body_of(&document, &operation);
+        if NOT_OF_A_TENANT
+            .iter()
+            .any(|(name, _)| *name == operation.name)
+        {
+            excused.push(operation.name.clone());
+            continue;
+        }
+        for (name, rank, caller) in &callers {
+            let at = format!("{name} at {} {}", operation.method, operation.path);
+            let about_none = ask(caller, &operation, &path, body.as_ref()).await;
+            let (status, code) = match *rank {
+                "nobody" => (401, "auth.required"),
+                rank if admits(&operation.access, rank, false) => (404, "not_found"),
+                _ => (403, ""),
+            };
+            assert_eq!(
+                about_none.status.as_u16(),
+                status,
+                "{at}: {}",
+                about_none.text
+            );
+            if !code.is_empty() {
+                assert_eq!(about_none.text_of("code"), code, "{at}");
+            }
+            asked += 1;
+            // To a system administrator no tenant is foreign.
+            if *rank == "system-admin" {
+                continue;
+            }
+            let face = faceless(&about_none);
+            for (outer, inner) in [
+                (&foreign, &foreign),
+                (&own, &foreign),
+                (&foreign, &own),
+                (&own, &missing),
+            ] {
+                let other = path_about(&operation, outer, inner).unwrap_or_default();
+                if is_own(&other, &own) {
+                    continue;
+                }
+                let answer = ask(caller, &operation, &other, body.as_ref()).await;
+                assert_eq!(faceless(&answer), face, "{at}: {other} beside {path}");
+                asked += 1;
+            }
+        }
+    }
+    excused.sort();
+    let mut listed = NOT_OF_A_TENANT.map(|(name, _)| name.to_owned());
+    listed.sort();
+    assert_eq!(excused, listed, "an excuse that nothing needs");
+    assert!(asked > 500, "{asked}");
+    unharmed(&bravo, &foreign).await;
+    stack.stop().await;
+}
+
+/// Whether every object that the path names is the caller's own.
+fn is_own(path: &str, own: &Objects) -> bool {
+    let names: Vec<&str> = path.split('/').collect();
+    names.windows(2).all(|pair| match pair {
+        [kind, id] => own.get(kind).is_none_or(|mine| mine == id),
+        _ => true,
+    })
+}
+
+/// What was asked for changed nothing of the other tenant's.
+async fn unharmed(bravo: &Caller, objects: &Objects) {
+    let job = bravo
+        .get(&format!("/api/v1/jobs/{}", objects["jobs"]))
+        .await;
+    assert_eq!(job.expect(200).json["status"], "queued");
+    let tenant = bravo.get("/api/v1/tenants/bravo").await.expect(200);
+    assert_eq!(tenant.json["status"], "active");
+    for path in [
+        format!("/api/v1/tenants/bravo/members/{}", objects["members"]),
+        format!(
+            "/api/v1/tenants/bravo/invitations/{}",
+            objects["invitations"]
+        ),
+        format!("/api/v1/api-keys/{}", objects["api-keys"]),
+    ] {
+        bravo.send(Method::GET, &path, &[], None).await.expect(200);
+    }
+}
