@@ -5,6 +5,7 @@
 
 mod answer;
 mod entry;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,6 +57,9 @@ pub enum ApiError {
     /// A program asked for what only a person who has logged in has.
     #[error("this is for people who have logged in, not for API keys")]
     SessionRequired,
+    /// An administrator who acts in a tenant asked for something that would outlast their leave.
+    #[error("whoever acts in a tenant makes nothing there that outlasts their leave")]
+    ActingForbidden,
     /// The key is confined to other things.
     #[error("the scopes of this API key do not include {0}")]
     ScopeInsufficient(Scope),
@@ -130,6 +134,14 @@ pub enum ApiError {
         /// What it has.
         used: u32,
     },
+    /// The caller, its tenant or its address calls too often.
+    #[error("too many requests: the limit of this {limit} is reached")]
+    RateLimited {
+        /// `address`, `key` or `tenant`.
+        limit: &'static str,
+        /// When the next may come.
+        retry_after: Duration,
+    },
     /// A switch takes no jobs in.
     #[error("no such jobs are taken in until {}: {reason}", .until.to_rfc3339_opts(SecondsFormat::Secs, true))]
     Drained {
@@ -200,10 +212,6 @@ pub enum ApiError {
     Defect(String),
 }
 
-/// What the outside is told when the trouble is inside.
-const INTERNAL: &str = "the server could not answer; its log has the reason under this request_id";
-const UNAVAILABLE: &str = "a part that the server depends on does not answer; try again shortly";
-
 impl ApiError {
     /// The refusal of the job at this place of a batch.
     pub fn of_job(self, place: usize) -> Self {
@@ -216,6 +224,11 @@ impl ApiError {
     /// Whether the request is to blame, or what it asks for as things are.
     pub fn is_refusal(&self) -> bool {
         self.kind().0.is_client_error()
+    }
+
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        self.kind().1
     }
 
     /// Status, stable code and title.
@@ -249,6 +262,7 @@ impl ApiError {
                 "Password must be changed",
             ),
             Self::SessionRequired => (StatusCode::FORBIDDEN, "session.required", "Not logged in"),
+            Self::ActingForbidden => (StatusCode::FORBIDDEN, "act_as.forbidden", "Not allowed"),
             Self::ScopeInsufficient(_) => {
                 (StatusCode::FORBIDDEN, "scope.insufficient", "Not allowed")
             }
@@ -313,6 +327,11 @@ impl ApiError {
                 "quota_exceeded",
                 "Quota used up",
             ),
+            Self::RateLimited { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Too many requests",
+            ),
             Self::Drained { .. } => (StatusCode::CONFLICT, "switch.draining", "Nothing taken in"),
             Self::JobState { .. } => (
                 StatusCode::CONFLICT,
@@ -357,134 +376,6 @@ impl ApiError {
             ),
         }
     }
-
-    /// What the caller reads: our own words, never an inner error's.
-    fn detail(&self) -> String {
-        match self {
-            Self::Gate(_) => UNAVAILABLE.to_owned(),
-            Self::Database(error) if error.retryable() => UNAVAILABLE.to_owned(),
-            Self::Database(_) | Self::Password(_) | Self::Defect(_) => INTERNAL.to_owned(),
-            Self::OfJob { place, error } => format!("job {place} of the batch: {}", error.detail()),
-            Self::Unauthenticated
-            | Self::LoginFailed
-            | Self::RefreshInvalid
-            | Self::RefreshRaced
-            | Self::TenantAmbiguous(_)
-            | Self::TooManyAttempts { .. }
-            | Self::Overloaded
-            | Self::MustChangePassword
-            | Self::SessionRequired
-            | Self::ScopeInsufficient(_)
-            | Self::Entry(_)
-            | Self::TenantInactive { .. }
-            | Self::TenantRequired
-            | Self::RoleInsufficient(_)
-            | Self::NotFound
-            | Self::MethodNotAllowed
-            | Self::BodyTooLarge(_)
-            | Self::PayloadTooLarge(_)
-            | Self::ContentType
-            | Self::Body(_)
-            | Self::Query(_)
-            | Self::Header { .. }
-            | Self::PageToken
-            | Self::Invalid(_)
-            | Self::KindUnknown
-            | Self::IdempotencyMismatch
-            | Self::TenantExists
-            | Self::QuotaExceeded { .. }
-            | Self::Drained { .. }
-            | Self::JobState { .. }
-            | Self::TenantState { .. }
-            | Self::Precondition
-            | Self::Conflict { .. }
-            | Self::Busy
-            | Self::TooManyStreams
-            | Self::Timeout => self.to_string(),
-        }
-    }
-
-    /// What is wrong where in the body; empty if the body is not the trouble.
-    pub fn errors(&self) -> Vec<FieldError> {
-        match self {
-            Self::Body(error) => vec![error.clone()],
-            Self::Invalid(errors) => errors.clone(),
-            Self::OfJob { place, error } => of_job(*place, error),
-            Self::PayloadTooLarge(_) => vec![FieldError {
-                pointer: "/payload".to_owned(),
-                code: "size",
-                detail: self.to_string(),
-            }],
-            Self::KindUnknown => vec![FieldError {
-                pointer: "/kind".to_owned(),
-                code: "unknown",
-                detail: self.to_string(),
-            }],
-            Self::TenantExists => vec![FieldError {
-                pointer: "/id".to_owned(),
-                code: "taken",
-                detail: self.to_string(),
-            }],
-            Self::TenantAmbiguous(tenants) => tenants
-                .iter()
-                .map(|tenant| FieldError {
-                    pointer: "/tenant_id".to_owned(),
-                    code: "choice",
-                    detail: tenant.to_string(),
-                })
-                .collect(),
-            Self::Unauthenticated
-            | Self::LoginFailed
-            | Self::RefreshInvalid
-            | Self::RefreshRaced
-            | Self::TooManyAttempts { .. }
-            | Self::Overloaded
-            | Self::MustChangePassword
-            | Self::SessionRequired
-            | Self::ScopeInsufficient(_)
-            | Self::Entry(_)
-            | Self::TenantInactive { .. }
-            | Self::TenantRequired
-            | Self::RoleInsufficient(_)
-            | Self::NotFound
-            | Self::MethodNotAllowed
-            | Self::BodyTooLarge(_)
-            | Self::ContentType
-            | Self::Query(_)
-            | Self::Header { .. }
-            | Self::PageToken
-            | Self::IdempotencyMismatch
-            | Self::QuotaExceeded { .. }
-            | Self::Drained { .. }
-            | Self::JobState { .. }
-            | Self::TenantState { .. }
-            | Self::Precondition
-            | Self::Conflict { .. }
-            | Self::Busy
-            | Self::TooManyStreams
-            | Self::Timeout
-            | Self::Database(_)
-            | Self::Gate(_)
-            | Self::Password(_)
-            | Self::Defect(_) => Vec::new(),
-        }
-    }
-}
-
-/// The faults of a job under its place in the body; where none has a place of its own, the job as a whole.
-fn of_job(place: usize, error: &ApiError) -> Vec<FieldError> {
-    let mut faults = error.errors();
-    if faults.is_empty() {
-        faults.push(FieldError {
-            pointer: String::new(),
-            code: error.kind().1,
-            detail: error.detail(),
-        });
-    }
-    for fault in &mut faults {
-        fault.pointer = format!("/jobs/{place}{}", fault.pointer);
-    }
-    faults
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@
 //! What a handler returns as an error is one `error::ApiError`, rendered as `problem+json` in one
 //! place. The router and the `OpenAPI` document come from the same list of routes.
 
+mod audit;
 mod auth;
 mod enqueue;
 mod error;
 mod extract;
 mod floor;
 mod invitation_page;
+mod limits;
 mod long_poll;
 mod look_up;
 mod merge_patch;
@@ -30,6 +32,7 @@ mod streams;
 mod violations;
 
 pub use floor::bare_route;
+pub use limits::AddressLimit;
 pub use openapi::openapi;
 pub use router::router;
 pub use serve::{ServeError, serve};

@@ -31,7 +31,11 @@ answered as if it did not exist.
 Lists take `limit` (1 to 200) and `page_token`, and answer `items` with the `next_page_token`. A POST \
 with an `Idempotency-Key` has one effect however often it arrives: the same request is answered with \
 what the first one got and `Idempotency-Replayed: true`, without its one-time secrets. Unknown fields \
-and parameters are refused.";
+and parameters are refused.
+
+Every answer says in `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) how many \
+calls are left; one too many is answered 429 with `Retry-After`. Every change leaves an entry in the \
+tenant's audit log, `GET /audit-log`.";
 
 /// The document of the whole API.
 #[must_use]
@@ -65,7 +69,8 @@ fn components() -> Components {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("uk_{tenant}_{secret} or JWT")
         .description(Some(
-            "An API key, or an access token from `POST /api/v1/auth/token`.",
+            "An API key, an access token from `POST /api/v1/auth/token`, or the token of an administrator's \
+             leave to act in a tenant from `POST /api/v1/tenants/{id}/act-as`.",
         ))
         .build();
     ComponentsBuilder::new()

@@ -5,11 +5,7 @@
 
 use std::{io, net::IpAddr, time::Duration};
 
-use axum::{
-    Extension, Router,
-    extract::FromRequestParts,
-    http::{Request, request::Parts},
-};
+use axum::{Extension, Router, http::Request};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -24,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use unity_shared::telemetry::chain;
 
-use crate::{error::ApiError, stall_limit::StallLimit};
+use crate::stall_limit::StallLimit;
 
 /// Why serving did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -43,21 +39,9 @@ pub enum ServeError {
 #[derive(Debug, Clone)]
 pub(crate) struct Closing(pub CancellationToken);
 
-/// Where a request's connection comes from. What a header says of it is not believed.
+/// Where a request's connection comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PeerAddress(pub IpAddr);
-
-impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts
-            .extensions
-            .get::<Self>()
-            .copied()
-            .ok_or_else(|| ApiError::Defect("a request comes from nowhere".to_owned()))
-    }
-}
 
 /// Longest time for a request's head to arrive, and for a kept connection to idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
 use unity_shared::{
     clock::Clock,
-    config::Secret,
+    config::{Network, Secret},
     db::Database,
     ids::TenantId,
     jobs::{KindSpec, kinds::KINDS},
@@ -14,9 +15,11 @@ use unity_shared::{
 };
 
 use crate::{
-    auth::{KeyOwners, KeyUses, Passwords, SessionOwners, SigningKeys},
+    audit::Denials,
+    auth::{ActAsTokens, KeyOwners, KeyUses, Passwords, SessionOwners, SigningKeys},
     enqueue::{GroupCommit, WaitingCaps, start_group_commit},
     error::ApiError,
+    limits::{AddressLimit, Addresses, CallLimiter},
     look_up::{JobReads, start_job_reads},
     news::{News, NewsWatch, Subject},
     outbound::Outbound,
@@ -39,7 +42,16 @@ pub struct ApiOptions {
     pub public_url: Option<String>,
     /// Whether identity providers may be on this very machine, for development and tests.
     pub loopback_providers: bool,
+    /// Whether calls are counted and limited; off only to measure what that costs.
+    pub rate_limits: bool,
+    /// Requests that an address may make of which nobody knows whose they are.
+    pub address_limit: AddressLimit,
+    /// Proxies in front of the API: what they say about where a request comes from is believed.
+    pub trusted_proxies: Vec<Network>,
 }
+
+/// Refusals that are looked into at the same time, after they were answered.
+const MOST_CROSSINGS: usize = 256;
 
 /// The API's connections and settings. Clones share them.
 #[derive(Clone)]
@@ -54,6 +66,7 @@ struct Inner {
     page_tokens: PageTokens,
     mail_tokens: MailTokens,
     key_owners: KeyOwners,
+    act_as_tokens: ActAsTokens,
     key_uses: KeyUses,
     session_owners: SessionOwners,
     signing_keys: SigningKeys,
@@ -61,6 +74,11 @@ struct Inner {
     waiting_caps: WaitingCaps,
     group_commit: GroupCommit,
     job_reads: JobReads,
+    addresses: Option<Addresses>,
+    calls: Option<CallLimiter>,
+    denials: Denials,
+    crossings: Arc<Semaphore>,
+    trusted_proxies: Arc<[Network]>,
     probe_jobs: bool,
     tenant_grace: Duration,
     public_url: Option<String>,
@@ -86,6 +104,7 @@ impl ApiState {
             group_commit: start_group_commit(&database, &gate, &clock),
             job_reads: start_job_reads(database.clone()),
             key_owners: KeyOwners::new(database.clone(), clock.clone()),
+            act_as_tokens: ActAsTokens::new(database.clone(), clock.clone()),
             key_uses: KeyUses::start(database.clone(), clock.clone()),
             session_owners: SessionOwners::new(
                 database.clone(),
@@ -95,6 +114,15 @@ impl ApiState {
             signing_keys,
             passwords: Passwords::default(),
             waiting_caps: WaitingCaps::default(),
+            addresses: options
+                .rate_limits
+                .then(|| Addresses::new(options.address_limit)),
+            calls: options
+                .rate_limits
+                .then(|| CallLimiter::start(gate.call_counts(), database.clone())),
+            denials: Denials::start(database.clone(), clock.clone()),
+            crossings: Arc::new(Semaphore::new(MOST_CROSSINGS)),
+            trusted_proxies: options.trusted_proxies.as_slice().into(),
             database,
             gate,
             clock,
@@ -168,6 +196,10 @@ impl ApiState {
         &self.0.key_owners
     }
 
+    pub(crate) fn act_as_tokens(&self) -> &ActAsTokens {
+        &self.0.act_as_tokens
+    }
+
     pub(crate) fn key_uses(&self) -> &KeyUses {
         &self.0.key_uses
     }
@@ -194,6 +226,43 @@ impl ApiState {
 
     pub(crate) fn job_reads(&self) -> &JobReads {
         &self.0.job_reads
+    }
+
+    /// The limits of source addresses; absent = there are none.
+    pub(crate) fn addresses(&self) -> Option<&Addresses> {
+        self.0.addresses.as_ref()
+    }
+
+    /// Counts the calls of callers; absent = nobody does.
+    pub(crate) fn calls(&self) -> Option<&CallLimiter> {
+        self.0.calls.as_ref()
+    }
+
+    /// The way into the audit log for what is refused.
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.0.denials
+    }
+
+    /// Looks into a refusal after it was answered, so that the time which that takes tells nothing. If
+    /// too many are looked into already, it is lost.
+    pub(crate) fn tell_later<T>(&self, telling: impl FnOnce(Self) -> T)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let Ok(place) = Arc::clone(&self.0.crossings).try_acquire_owned() else {
+            metrics::counter!("unity_audit_denials_lost_total").increment(1);
+            return;
+        };
+        let telling = telling(self.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            telling.await;
+        });
+    }
+
+    /// Proxies in front of the API.
+    pub(crate) fn trusted_proxies(&self) -> Arc<[Network]> {
+        Arc::clone(&self.0.trusted_proxies)
     }
 
     /// Waits for news from now on.

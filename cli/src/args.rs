@@ -9,8 +9,8 @@ use unity_shared::config::{LogFormat, Settings, SettingsError};
 
 use crate::bench::Choice;
 use crate::client::{
-    InvitationsArgs, JobsArgs, KeysArgs, MembersArgs, PoolsArgs, QueuesArgs, SwitchesArgs,
-    TenantsArgs, WorkersArgs,
+    ActAsArgs, AuditArgs, InvitationsArgs, JobsArgs, KeysArgs, MembersArgs, PoolsArgs, QueuesArgs,
+    SwitchesArgs, TenantsArgs, WorkersArgs,
 };
 
 /// Multi-tenant control plane for Kubernetes on a job queue.
@@ -68,6 +68,10 @@ pub enum Command {
     Queues(QueuesArgs),
     /// Switches that stop part of the traffic, over the API.
     Switches(SwitchesArgs),
+    /// A system administrator inside a tenant: for minutes, with a reason, over the API.
+    ActAs(ActAsArgs),
+    /// Audit logs: who did what, and whether the log is as it was written.
+    Audit(AuditArgs),
     /// API keys, over the API; the first ones and the keys that sign tokens, in the database.
     Keys(KeysArgs),
     /// People, in the database: who manages the platform, and who is kept out.
@@ -230,6 +234,9 @@ pub struct BenchFlags {
     /// Measures a debug build, to see that the bench works; its figures say nothing.
     #[arg(long)]
     pub debug_build_anyway: bool,
+    /// Switches the limits on calls off, to see what they cost.
+    #[arg(long, hide = true)]
+    pub no_rate_limit: bool,
     /// How long a load is kept up.
     #[arg(long, hide = true, default_value_t = 5.0)]
     pub seconds: f64,

@@ -10,7 +10,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use unity_api::ops::{self, Readiness};
+use unity_api::{
+    AddressLimit, ApiOptions,
+    ops::{self, Readiness},
+};
 use unity_kubernetes::ClusterClient;
 use unity_shared::{
     clock::Clock,
@@ -152,6 +155,27 @@ pub async fn cluster_from(path: &Path, context: Option<&str>) -> Result<ClusterC
     ClusterClient::from_kubeconfig(path, context)
         .await
         .with_context(|| format!("could not use the kubeconfig {}", path.display()))
+}
+
+/// The API's own settings.
+pub fn api_options(settings: &Settings) -> Result<ApiOptions> {
+    let secret_key = Settings::require("secret_key", settings.secret_key.as_ref())?;
+    if !settings.rate_limits {
+        tracing::warn!("calls are not limited (rate_limits is off)");
+    }
+    Ok(ApiOptions {
+        probe_jobs: settings.probe_jobs,
+        secret_key: secret_key.clone(),
+        rate_limits: settings.rate_limits,
+        address_limit: AddressLimit {
+            per_second: settings.address_requests_per_second,
+            burst: settings.address_requests_burst,
+        },
+        trusted_proxies: settings.trusted_proxies.clone(),
+        tenant_grace: settings.tenant_grace(),
+        public_url: settings.public_url.clone(),
+        loopback_providers: settings.loopback_providers,
+    })
 }
 
 /// Binds a listener, or says which address is taken.

@@ -91,6 +91,10 @@ uuid_id!(
     SwitchId
 );
 uuid_id!(
+    /// Some minutes of an administrator in a tenant.
+    ActAsId
+);
+uuid_id!(
     /// One HTTP request, in every log line it causes and in every error it answers.
     RequestId
 );

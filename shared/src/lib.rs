@@ -5,6 +5,7 @@
 //! database sessions that keep tenants apart. A module comes here only when two crates need it,
 //! under a noun of the domain.
 
+pub mod audit;
 pub mod batch;
 pub mod clock;
 pub mod config;

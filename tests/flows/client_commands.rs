@@ -422,3 +422,36 @@ async fn verify_tells_whether_redis_and_the_rows_agree() {
     says(&stack.admin, &args).await;
     stack.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_acts_in_a_tenant_and_the_log_tells_of_it() {
+    let stack = Stack::start_with(StackOptions {
+        workers: 0,
+        scheduler: false,
+        ..StackOptions::default()
+    })
+    .await;
+    let tenant = stack.create_tenant("client").await;
+    let reason = ["--reason", "ticket 42", "--minutes", "2"];
+    let args = [&["act-as", "begin", "client"][..], &reason].concat();
+    let token = says(&stack.admin, &args).await;
+    let acting = stack.admin.with_key(token.trim());
+    acting.get("/api/v1/jobs").await.expect(200);
+    let grants = json_of(&stack.admin, &["act-as", "list", "client"]).await;
+    assert_eq!(grants["items"][0]["reason"], "ticket 42");
+    let id = grants["items"][0]["id"].as_str().unwrap();
+    let ended = says(&stack.admin, &["act-as", "end", "client", id]).await;
+    assert!(ended.contains("has ended"), "{ended}");
+    let listed = says(&tenant, &["audit", "list", "--action", "act_as.request"]).await;
+    assert!(listed.contains("act_as.request"), "{listed}");
+    let log = json_of(&tenant, &["audit", "list"]).await;
+    assert_eq!(log["items"][0]["action"], "act_as.end");
+    for args in [
+        &["audit", "verify"][..],
+        &["audit", "verify", "--tenant", "client"],
+    ] {
+        says(&tenant, args).await;
+        says(&stack.admin, args).await;
+    }
+    stack.stop().await;
+}

@@ -116,7 +116,13 @@ async fn a_quota_lowered_below_use_removes_nothing_and_lets_nothing_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_nine_quotas_are_shown_and_the_first_administrator_counts() {
     let stack = Stack::start().await;
-    let caller = stack.create_tenant("counted").await;
+    let plain = json!({ "id": "counted", "name": "Counted", "plan": "pro" });
+    let made = stack
+        .admin
+        .post("/api/v1/tenants", &plain)
+        .await
+        .expect(201);
+    let caller = stack.admin.with_key(&made.text_of("api_key"));
     let provision = json!({ "kind": "provision_namespace", "payload": {} });
     let job = caller
         .post("/api/v1/jobs", &provision)
@@ -143,6 +149,10 @@ async fn all_nine_quotas_are_shown_and_the_first_administrator_counts() {
         assert_eq!(usage[quota]["limit"], limit, "{quota}: {usage}");
         assert!(usage[quota]["used"].is_u64(), "{quota}: {usage}");
     }
+    assert!(
+        usage["api_calls_per_hour"]["used"].as_u64().unwrap() >= 2,
+        "{usage}"
+    );
     assert_eq!(usage["users"]["used"], 1);
     assert_eq!(usage["cpu_cores"]["used"], 0);
     let nobody = TenantId::parse("nobody").unwrap();

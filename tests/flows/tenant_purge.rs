@@ -43,6 +43,10 @@ const PEOPLE: &str = "
     INSERT INTO invitations (tenant_id, id, email, role, token_hash, created_at, expires_at)
     VALUES ('gone', gen_random_uuid(), 'a@example.com', 'tenant-viewer', 'g', now(), now()),
            ('stays', gen_random_uuid(), 'a@example.com', 'tenant-viewer', 's', now(), now());
+    INSERT INTO act_as_grants (tenant_id, id, actor_kind, actor_id, actor_display, role, reason, token_hash, created_at,
+                               expires_at)
+    SELECT id, gen_random_uuid(), 'api_key', gen_random_uuid(), 'a', 'tenant-viewer', 'a ticket', id::bytea, now(),
+           now() + interval '1 minute' FROM tenants WHERE id IN ('gone', 'stays');
     INSERT INTO idempotency_keys (tenant_id, key, fingerprint, status, response, created_at)
     VALUES ('gone', 'k', 'x', 202, '{}', now()), ('stays', 'k', 'x', 202, '{}', now())";
 
@@ -135,6 +139,12 @@ async fn nothing_is_left(stack: &Stack) {
         assert_eq!(rows(stack, table, "gone").await, 0, "{table}");
         assert!(rows(stack, table, "stays").await > 0, "{table}");
     }
+    // Who did what is not forgotten with the tenant, and ends with its end.
+    let log = stack.admin.get("/api/v1/audit-log?tenant=gone").await;
+    let log = log.expect(200).json;
+    assert_eq!(log["items"][0]["action"], "tenant.purge", "{log}");
+    assert_eq!(log["items"][0]["actor_id"], "worker", "{log}");
+    assert!(log["items"].as_array().unwrap().len() > 5, "{log}");
     let mut owner = stack.owner().await;
     let people: Vec<String> = sqlx::query_scalar("SELECT email FROM users ORDER BY email")
         .fetch_all(&mut owner)

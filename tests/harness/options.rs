@@ -3,10 +3,10 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
-use unity_api::ApiOptions;
+use unity_api::{AddressLimit, ApiOptions};
 use unity_shared::{
     clock::Clock,
-    config::Secret,
+    config::{Network, Secret},
     db::DatabaseUrls,
     queue::{Gate, GateSettings, ShardId},
 };
@@ -33,6 +33,10 @@ pub struct StackOptions {
     pub public_url: Option<String>,
     /// The mail server; without one mails are written into a folder that nobody looks into.
     pub smtp_url: Option<String>,
+    pub trusted_proxies: Vec<Network>,
+    /// Tests refuse a great many requests, all of them from here.
+    pub address_limit: AddressLimit,
+    pub rate_limits: bool,
 }
 
 impl Default for StackOptions {
@@ -48,6 +52,12 @@ impl Default for StackOptions {
             redis_at: None,
             public_url: None,
             smtp_url: None,
+            trusted_proxies: Vec::new(),
+            address_limit: AddressLimit {
+                per_second: 100_000,
+                burst: 100_000,
+            },
+            rate_limits: true,
         }
     }
 }
@@ -93,5 +103,8 @@ pub fn api_options(options: &StackOptions, api_url: &str) -> ApiOptions {
         tenant_grace: options.tenant_grace,
         public_url: Some(public_url.unwrap_or_else(|| api_url.to_owned())),
         loopback_providers: true,
+        rate_limits: options.rate_limits,
+        address_limit: options.address_limit,
+        trusted_proxies: options.trusted_proxies.clone(),
     }
 }

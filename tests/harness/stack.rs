@@ -15,7 +15,7 @@ use unity_shared::{
     ids::{JobId, WorkerId},
     people::MailTokens,
     queue::Gate,
-    tenancy::{ApiKey, Role, insert_api_key},
+    tenancy::{ApiKey, QUOTA_MAX, Role, insert_api_key},
 };
 use unity_worker::{Assignment, MailSettings, Mailer, Worker, WorkerOptions, WorkerServices};
 
@@ -415,7 +415,11 @@ impl Drop for Stack {
 }
 
 pub fn tenant_body(id: &str) -> Value {
-    json!({ "id": id, "name": format!("Tenant {id}"), "plan": "pro" })
+    // A test is not held up by how fast it asks; `surface::rate_limits` has tenants of its own.
+    json!({
+        "id": id, "name": format!("Tenant {id}"), "plan": "pro",
+        "resource_quota": { "api_calls_per_hour": QUOTA_MAX },
+    })
 }
 
 async fn create_admin_key(database: &Database, clock: &Clock) -> String {

@@ -238,6 +238,18 @@ const BREACHES_OF_ROLES: &[Breach] = &[
         "peek(): SECURITY DEFINER",
     ),
     (
+        "ALTER FUNCTION audit_own(jsonb, timestamptz) RESET search_path",
+        "audit_own(jsonb,timestamp with time zone): SECURITY DEFINER",
+    ),
+    (
+        "ALTER FUNCTION audit(jsonb, timestamptz) OWNER TO CURRENT_USER",
+        "audit(jsonb,timestamp with time zone): SECURITY DEFINER",
+    ),
+    (
+        "GRANT unity_auditor TO {app}",
+        "{app}: is a member of unity_auditor",
+    ),
+    (
         "CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql RETURN 1; GRANT EXECUTE ON FUNCTION peek() TO PUBLIC",
         "peek(): everybody has EXECUTE",
     ),

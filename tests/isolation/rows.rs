@@ -47,6 +47,10 @@ async fn stack_of_two() -> Stack {
             .unwrap();
         let switch = "INSERT INTO switches (id, tenant_id, action, reason, created_at, expires_at)
                       VALUES (gen_random_uuid(), $1, 'pause', $1 || '-canary', now(), now() + interval '1 second')";
+        let reason =
+            json!({ "reason": format!("{tenant}-canary"), "minutes": 1, "role": "viewer" });
+        let path = format!("/api/v1/tenants/{tenant}/act-as");
+        stack.admin.post(&path, &reason).await.expect(201);
         sqlx::query(switch)
             .bind(tenant)
             .execute(&mut stack.owner().await)

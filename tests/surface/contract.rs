@@ -12,7 +12,10 @@ use unity_shared::tenancy::Role;
 
 use self::{
     people::show_people,
-    shows::{show_control_of_jobs, show_credentials, show_life_of_tenants, show_operations},
+    shows::{
+        show_acting_and_audit, show_control_of_jobs, show_credentials, show_life_of_tenants,
+        show_operations,
+    },
 };
 use super::{
     operations::{document, operations},
@@ -440,6 +443,7 @@ async fn every_operations_answer_is_what_its_schema_says() {
     show_people(&stack, &caller, &mut conforms).await;
     show_credentials(&stack, &caller, &mut conforms).await;
     show_life_of_tenants(&stack, &mut conforms).await;
+    show_acting_and_audit(&stack, &mut conforms).await;
     let all: BTreeSet<String> = operations(&stack)
         .await
         .into_iter()

@@ -4,6 +4,7 @@ mod contract;
 mod idempotency;
 pub mod operations;
 mod ops;
+mod rate_limits;
 mod refusals;
 pub mod roles;
 mod tokens;

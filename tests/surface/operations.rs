@@ -28,7 +28,7 @@ impl Operation {
         };
         let path = self.path.replace("{id}", id).replace("{pool}", "default");
         let path = path.replace("{user}", job).replace("{invitation}", job);
-        path.replace("{tenant}", tenant)
+        path.replace("{tenant}", tenant).replace("{grant}", job)
     }
 }
 

@@ -15,7 +15,8 @@ pub enum Access {
     Public,
     /// Whoever is known, whatever their role and scopes, also before they have changed a first password.
     Authenticated,
-    /// People who have logged in, also before they have changed a first password. Programs have keys.
+    /// People who have logged in, also before they have changed a first password, and act for themselves.
+    /// Programs have keys.
     Session,
     /// System administrators.
     SystemAdmin,
@@ -33,8 +34,8 @@ impl Access {
         match self {
             Self::Public | Self::Authenticated => Ok(()),
             Self::Session => match caller.actor {
-                Actor::User { .. } => Ok(()),
-                Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
+                Actor::User { .. } if caller.acting.is_none() => Ok(()),
+                Actor::User { .. } | Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
             },
             _ if caller.must_change_password => Err(ApiError::MustChangePassword),
             Self::SystemAdmin | Self::TenantOrSystem(_) if is_system => Ok(()),

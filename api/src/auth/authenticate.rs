@@ -1,10 +1,13 @@
 //! From the `Authorization` header to the caller.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, header};
 use tracing::Span;
 use unity_shared::{
+    db::DbError,
     sessions::SessionOwner,
-    tenancy::{ApiKey, KeyOwner, Role, Scopes, TenantStatus},
+    tenancy::{ActAsToken, ApiKey, KeyOwner, Role, Scopes, TenantStatus},
 };
 
 use super::{Actor, Caller};
@@ -13,24 +16,56 @@ use crate::{error::ApiError, state::ApiState};
 /// What every API key begins with; an access token cannot.
 const KEY_PREFIX: &str = "uk_";
 
+/// Why nobody is let in.
+#[derive(Debug)]
+pub enum NotLetIn {
+    /// The answer says why.
+    Refused(ApiError),
+    /// The key is whole and another tenant's than its text says: whoever sends it changed it. They are
+    /// answered as if there were none, and the key's owner is named in the audit log.
+    Misnamed(Box<Caller>),
+}
+
+impl From<ApiError> for NotLetIn {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Arc<DbError>> for NotLetIn {
+    fn from(error: Arc<DbError>) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<NotLetIn> for ApiError {
+    fn from(reason: NotLetIn) -> Self {
+        match reason {
+            NotLetIn::Refused(error) => error,
+            NotLetIn::Misnamed(_) => Self::Unauthenticated,
+        }
+    }
+}
+
 /// Finds who calls and that their tenant is in use. Whatever is wrong with the credential, the answer is
 /// the same: nobody learns which exist.
-pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiError> {
+pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, NotLetIn> {
     let token = read_token(headers).ok_or(ApiError::Unauthenticated)?;
     let (caller, status) = if token.starts_with(KEY_PREFIX) {
         find_program(state, token).await?
+    } else if let Ok(token) = ActAsToken::parse(token) {
+        find_acting(state, &token).await?
     } else {
         find_person(state, token).await?
     };
     name_in_log(&caller);
     if caller.tenant.is_none() != (caller.role == Role::SystemAdmin) {
         let actor = &caller.actor;
-        return Err(ApiError::Defect(format!(
-            "the role of {actor} does not fit its tenant"
-        )));
+        let problem = format!("the role of {actor} does not fit its tenant");
+        return Err(ApiError::Defect(problem).into());
     }
     match status.and_then(why_refused) {
-        Some((code, state)) => Err(ApiError::TenantInactive { code, state }),
+        Some((code, state)) => Err(ApiError::TenantInactive { code, state }.into()),
         None => Ok(caller),
     }
 }
@@ -38,7 +73,7 @@ pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Calle
 async fn find_program(
     state: &ApiState,
     token: &str,
-) -> Result<(Caller, Option<TenantStatus>), ApiError> {
+) -> Result<(Caller, Option<TenantStatus>), NotLetIn> {
     let key = ApiKey::parse(token).map_err(|_| ApiError::Unauthenticated)?;
     let owner = state.key_owners().find(&key).await?;
     let KeyOwner {
@@ -49,11 +84,7 @@ async fn find_program(
         scopes,
         rate_limit_per_second,
     } = owner.ok_or(ApiError::Unauthenticated)?;
-    if !key.names(tenant_id.as_ref()) {
-        tracing::warn!(%key_id, "a key that exists was sent with another tenant's name in its text");
-        return Err(ApiError::Unauthenticated);
-    }
-    state.key_uses().note(key_id);
+    let is_named = key.names(tenant_id.as_ref());
     let caller = Caller {
         actor: Actor::ApiKey { id: key_id },
         role,
@@ -63,6 +94,11 @@ async fn find_program(
         must_change_password: false,
         rate_limit_per_second,
     };
+    if !is_named {
+        tracing::warn!(%key_id, "a key that exists was sent with another tenant's name in its text");
+        return Err(NotLetIn::Misnamed(Box::new(caller)));
+    }
+    state.key_uses().note(key_id);
     Ok((caller, tenant_status))
 }
 
@@ -97,6 +133,16 @@ async fn find_person(
         rate_limit_per_second: None,
     };
     Ok((caller, tenant_status))
+}
+
+/// A system administrator inside a tenant.
+async fn find_acting(
+    state: &ApiState,
+    token: &ActAsToken,
+) -> Result<(Caller, Option<TenantStatus>), ApiError> {
+    let found = state.act_as_tokens().find(token).await?;
+    let (caller, status) = found.ok_or(ApiError::Unauthenticated)?;
+    Ok((caller, Some(status)))
 }
 
 fn name_in_log(caller: &Caller) {

@@ -5,7 +5,7 @@ use std::fmt;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use chrono::{DateTime, Utc};
 use unity_shared::{
-    ids::{ApiKeyId, SessionId, TenantId, UserId},
+    ids::{ActAsId, ApiKeyId, SessionId, TenantId, UserId},
     tenancy::{Role, Scopes},
 };
 
@@ -53,6 +53,8 @@ pub enum Actor {
 /// Leave for a system administrator to act inside a tenant for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acting {
+    /// The grant.
+    pub grant: ActAsId,
     /// Why, in their own words.
     pub reason: String,
     /// When it ends.

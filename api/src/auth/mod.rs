@@ -4,6 +4,7 @@
 //! the handler runs and is written into the `OpenAPI` document from the same value.
 
 mod access;
+mod act_as;
 mod authenticate;
 mod caller;
 mod credentials;
@@ -16,6 +17,7 @@ mod signing_keys;
 mod tokens;
 
 pub use access::Access;
+pub use act_as::ActAsTokens;
 pub use authenticate::{authenticate, why_refused};
 pub use caller::{Acting, Actor, Caller, PersonCaller, TenantCaller};
 pub use credentials::Credentials;

@@ -4,7 +4,7 @@ use axum::{
     extract::{Request, State},
     http::Method,
     middleware::{Next, from_fn_with_state},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use unity_shared::tenancy::{Resource, Scope};
 use utoipa::openapi::{
@@ -15,8 +15,16 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::{Access, Caller, authenticate::authenticate};
-use crate::{error::ApiError, state::ApiState};
+use super::{
+    Access, Caller,
+    authenticate::{NotLetIn, authenticate},
+};
+use crate::{
+    audit::{ActingRequest, Witness},
+    error::ApiError,
+    limits::{Verdict, write_standing},
+    state::ApiState,
+};
 
 /// Where an operation states its rule in the `OpenAPI` document.
 pub const ACCESS_EXTENSION: &str = "x-access";
@@ -117,10 +125,47 @@ async fn authorize(
     mut req: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let caller = authenticate(&state, req.headers()).await?;
-    rule.admit(&caller, req.method())?;
-    req.extensions_mut().insert(caller);
-    Ok(next.run(req).await)
+    let caller = match authenticate(&state, req.headers()).await {
+        Ok(caller) => caller,
+        Err(NotLetIn::Misnamed(owner)) => {
+            Witness::of(&req, &owner).tell_of_misnamed_key(&state);
+            return Err(ApiError::Unauthenticated);
+        }
+        Err(NotLetIn::Refused(error)) => return Err(error),
+    };
+    let standings = match state.calls() {
+        None => None,
+        Some(calls) => match calls.count(&caller).await? {
+            Verdict::Pass(standings) => Some(standings),
+            Verdict::Refuse {
+                limit,
+                retry_after,
+                standings,
+            } => {
+                let mut refused = ApiError::RateLimited { limit, retry_after }.into_response();
+                write_standing(&mut refused, &standings);
+                return Ok(refused);
+            }
+        },
+    };
+    if let Some(request) = ActingRequest::of(&req, &caller) {
+        request.tell(&state).await?;
+    }
+    let witness = Witness::of(&req, &caller);
+    let mut response = match rule.admit(&caller, req.method()) {
+        Ok(()) => {
+            req.extensions_mut().insert(caller);
+            next.run(req).await
+        }
+        Err(refused) => refused.into_response(),
+    };
+    if let Some(refusal) = witness.look_at(&state, &response) {
+        state.denials().tell(refusal).await;
+    }
+    if let Some(standings) = standings {
+        write_standing(&mut response, &standings);
+    }
+    Ok(response)
 }
 
 /// Writes the rule, and the answers that every guarded route can give, into the description.
@@ -146,7 +191,13 @@ fn declare(rule: Rule, paths: &mut Paths) {
             ),
         ];
         let guarded = guarded.into_iter().filter(|_| !is_public);
-        for (status, meaning) in guarded.chain([("default", "Any other error.")]) {
+        for (status, meaning) in guarded.chain([
+            (
+                "429",
+                "A limit on calls is used up; `Retry-After` says for how long.",
+            ),
+            ("default", "Any other error."),
+        ]) {
             let problem = Content::new(Some(RefOr::<utoipa::openapi::Schema>::Ref(
                 Ref::from_schema_name("Problem"),
             )));

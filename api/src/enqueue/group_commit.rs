@@ -13,11 +13,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use unity_shared::{
+    audit::Author,
     batch::{BatchLimits, Batcher},
     clock::Clock,
     db::{Database, DbError, Engine, PlatformTx},
     ids::{JobId, TenantId},
-    jobs::{Enqueued, NewJob, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
+    jobs::{Enqueued, JobOrdered, NewJob, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
     queue::Gate,
 };
 
@@ -31,6 +32,8 @@ pub struct Order {
     pub tenant: TenantId,
     /// The job.
     pub job: NewJob,
+    /// Who ordered it.
+    pub author: Arc<Author>,
     /// Its place below the cap.
     pub places: Places,
 }
@@ -165,11 +168,15 @@ async fn write(
     }
 }
 
-fn rows<'a>(orders: &'a [Order], full: &HashMap<JobId, u32>) -> Vec<(&'a TenantId, &'a NewJob)> {
+fn rows<'a>(orders: &'a [Order], full: &HashMap<JobId, u32>) -> Vec<JobOrdered<'a>> {
     orders
         .iter()
         .filter(|order| !full.contains_key(&order.job.id))
-        .map(|order| (&order.tenant, &order.job))
+        .map(|order| JobOrdered {
+            tenant: &order.tenant,
+            job: &order.job,
+            author: &order.author,
+        })
         .collect()
 }
 

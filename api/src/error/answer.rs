@@ -14,7 +14,10 @@ use unity_shared::{
 };
 
 use super::ApiError;
-use crate::problem::{Problem, QuotaUse};
+use crate::{
+    limits::whole_seconds,
+    problem::{Problem, QuotaUse},
+};
 
 /// A client that tries again sooner than this many seconds makes things worse.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -80,6 +83,9 @@ impl IntoResponse for ApiError {
         };
         let retry_after = match &self {
             Self::TooManyAttempts { retry_after } => Some(HeaderValue::from(retry_after.as_secs())),
+            Self::RateLimited { retry_after, .. } => {
+                Some(HeaderValue::from(whole_seconds(*retry_after).max(1)))
+            }
             _ => None,
         };
         let tenant_status = match self {

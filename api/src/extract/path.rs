@@ -8,7 +8,7 @@ use axum::{
 };
 use unity_shared::{
     fleet::is_pool_name,
-    ids::{ApiKeyId, InvitationId, JobId, SwitchId, TenantId, UserId},
+    ids::{ActAsId, ApiKeyId, InvitationId, JobId, SwitchId, TenantId, UserId},
 };
 
 use crate::error::ApiError;
@@ -49,6 +49,12 @@ impl PathSegment for ApiKeyId {
 }
 
 impl PathSegment for SwitchId {
+    fn read(text: &str) -> Option<Self> {
+        canonical(text)
+    }
+}
+
+impl PathSegment for ActAsId {
     fn read(text: &str) -> Option<Self> {
         canonical(text)
     }

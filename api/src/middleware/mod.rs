@@ -5,6 +5,7 @@ mod headers;
 mod panics;
 mod render;
 mod request_id;
+mod source_address;
 mod time_limit;
 mod trace;
 
@@ -12,6 +13,7 @@ use axum::{Router, middleware::from_fn};
 use tower::ServiceBuilder;
 
 pub use request_id::CurrentRequestId;
+pub use source_address::{SourceAddress, find_source_address};
 
 /// Wraps the router; the first layer is the outermost. The id comes first because everything speaks
 /// of it; the trace sees the status that leaves; panics and time limits are errors like others, so

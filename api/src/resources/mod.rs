@@ -1,6 +1,8 @@
 //! One folder per resource, one file per verb.
 
+mod act_as;
 mod api_keys;
+mod audit_log;
 mod auth;
 mod events;
 mod identity_provider;
@@ -35,7 +37,9 @@ pub fn register(routes: Routes) -> Routes {
     let routes = switches::register(routes);
     let routes = queues::register(routes);
     let routes = worker_pools::register(routes);
-    workers::register(routes)
+    let routes = workers::register(routes);
+    let routes = act_as::register(routes);
+    audit_log::register(routes)
 }
 
 /// What has its address outside of the API's prefix.

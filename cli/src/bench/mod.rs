@@ -60,6 +60,8 @@ pub(crate) struct Bench {
     concurrency: u32,
     /// Whether `growth` goes on to a million waiting jobs.
     full: bool,
+    /// Whether the API limits calls, as it does.
+    rate_limits: bool,
     /// Text that a case's name holds if it is to be measured.
     only: Option<String>,
 }
@@ -116,6 +118,7 @@ pub async fn run(flags: &BenchFlags, shutdown: CancellationToken) -> Result<()> 
         },
         concurrency: flags.concurrency,
         full: flags.full,
+        rate_limits: !flags.no_rate_limit,
         only: flags.only.clone(),
     };
     let outcome = tokio::select! {
@@ -138,6 +141,7 @@ async fn drill_or_measure(bench: &Bench, flags: &BenchFlags) -> Result<()> {
 async fn measure(bench: &Bench, flags: &BenchFlags) -> Result<()> {
     let mut settings = bench.ground.facts().await?;
     settings.insert("debug_build".to_owned(), cfg!(debug_assertions).into());
+    settings.insert("rate_limits".to_owned(), bench.rate_limits.into());
     let mut json = flags.json.as_deref().map(create).transpose()?;
     let (mut all, mut failed) = (Vec::new(), Vec::new());
     for scenario in flags.scenario.scenarios() {

@@ -48,7 +48,8 @@ impl<'a> Stack<'a> {
             folder.join(format!("{}.toml", site.name)),
             folder.join(format!("{}.kubeconfig", site.name)),
         );
-        let settings = settings(ground, &site, &kubeconfig);
+        let mut settings = settings(ground, &site, &kubeconfig);
+        settings.insert("rate_limits".to_owned(), bench.rate_limits.into());
         write_private(&config, settings.to_string().as_bytes())?;
         let mut simulator = Part::start(
             SIMULATOR,

@@ -6,6 +6,8 @@
 //! | `table` | what a person reads |
 //! | the others | one noun each: its flags, its calls, its columns |
 
+mod act_as;
+mod audit;
 mod connection;
 mod invitations;
 mod jobs;
@@ -18,6 +20,8 @@ mod table;
 mod tenants;
 mod workers;
 
+pub use act_as::ActAsArgs;
+pub use audit::{AuditArgs, AuditCommand};
 pub use connection::ClientFlags;
 pub use invitations::InvitationsArgs;
 pub use jobs::JobsArgs;
@@ -29,6 +33,8 @@ pub use switches::SwitchesArgs;
 pub use tenants::TenantsArgs;
 pub use workers::WorkersArgs;
 
+pub(crate) use act_as::run as run_act_as;
+pub(crate) use audit::{run as run_audit, verify_database as verify_audit_in_database};
 pub(crate) use invitations::run as run_invitations;
 pub(crate) use jobs::run as run_jobs;
 pub(crate) use keys::{create as create_key, list as list_keys, revoke as revoke_key};

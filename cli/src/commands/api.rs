@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use unity_api::{ApiOptions, ApiState, ops, router, serve};
+use unity_api::{ApiState, ops, router, serve};
 use unity_shared::config::Settings;
 
-use crate::process::{Connections, bind, serve_ops, shutdown_signal};
+use crate::process::{Connections, api_options, bind, serve_ops, shutdown_signal};
 
 pub(super) async fn run(settings: Settings) -> Result<()> {
     let shutdown = shutdown_signal()?;
     let metrics = ops::install_recorder();
-    let secret_key = Settings::require("secret_key", settings.secret_key.as_ref())?.clone();
+    let options = api_options(&settings)?;
     let connections = Connections::open(&settings).await?;
     let listener = bind("the API", settings.listen).await?;
     let ops_listener = bind("the ops port", settings.ops_listen).await?;
@@ -24,13 +24,6 @@ pub(super) async fn run(settings: Settings) -> Result<()> {
         gate,
         clock,
     } = connections;
-    let options = ApiOptions {
-        probe_jobs: settings.probe_jobs,
-        secret_key,
-        tenant_grace: settings.tenant_grace(),
-        public_url: settings.public_url.clone(),
-        loopback_providers: settings.loopback_providers,
-    };
     let router = router(ApiState::new(database, gate, clock, &options));
     let drain = Duration::from_secs(settings.drain_seconds);
     tokio::try_join!(

@@ -3,7 +3,9 @@
 
 use anyhow::{Context as _, Result, bail};
 use chrono::SecondsFormat;
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record_for_platform},
     clock::Clock,
     config::Settings,
     db::Database,
@@ -12,7 +14,7 @@ use unity_shared::{
     tenancy::{ApiKey, Role, insert_api_key},
 };
 
-use super::{runtime, with_runtime};
+use super::{COMMAND_LINE, runtime, with_runtime};
 use crate::{
     args::GlobalFlags,
     client::{self, CreateFlags, KeysArgs, KeysCommand, line},
@@ -66,7 +68,14 @@ async fn rotate(settings: Settings, at_once: bool) -> Result<()> {
     let clock = Clock::system();
     database.align_clock(&clock).await?;
     let mut tx = database.issuer().begin().await?;
-    let key = rotate_signing_keys(&mut tx, &SealingKey::new(secret), rotation, clock.now()).await?;
+    let now = clock.now();
+    let key = rotate_signing_keys(&mut tx, &SealingKey::new(secret), rotation, now).await?;
+    let deed = Deed::done(
+        Action::SIGNING_KEY_ROTATE,
+        AuditedObject::one("signing_key", &key.id),
+        json!({ "at_once": at_once }),
+    );
+    record_for_platform(&mut tx, &Author::system(COMMAND_LINE), None, &deed, now).await?;
     tx.commit().await?;
     let from = key.signs_from.to_rfc3339_opts(SecondsFormat::Secs, true);
     line(&format!("{} signs from {from}", key.id));
@@ -83,9 +92,16 @@ pub async fn create_key(
 ) -> Result<ApiKey> {
     let key = ApiKey::generate(tenant);
     let mut tx = database.operator().begin().await?;
-    insert_api_key(&mut tx, tenant, role, name, &key, clock.now())
+    let now = clock.now();
+    insert_api_key(&mut tx, tenant, role, name, &key, now)
         .await
         .context("could not store the key (does the tenant exist?)")?;
+    let deed = Deed::done(
+        Action::API_KEY_CREATE,
+        AuditedObject::several("api_key"),
+        json!({ "name": name, "role": role, "prefix": key.display_prefix() }),
+    );
+    record_for_platform(&mut tx, &Author::system(COMMAND_LINE), tenant, &deed, now).await?;
     tx.commit().await?;
     Ok(key)
 }

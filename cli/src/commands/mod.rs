@@ -22,9 +22,12 @@ pub(crate) use worker::{
 
 use crate::{
     args::{Args, Command},
-    client::{self, QueuesCommand},
+    client::{self, AuditCommand, QueuesCommand},
     dev,
 };
+
+/// Who acts where nobody has a credential but whoever holds the database's logins, for the audit log.
+const COMMAND_LINE: &str = "command line";
 
 /// Runs the command to its end.
 pub fn run(args: Args) -> Result<()> {
@@ -48,6 +51,17 @@ pub fn run(args: Args) -> Result<()> {
         Command::Pools(args) => runtime()?.block_on(client::run_pools(args)),
         Command::Workers(args) => runtime()?.block_on(client::run_workers(args)),
         Command::Switches(args) => runtime()?.block_on(client::run_switches(args)),
+        Command::ActAs(args) => runtime()?.block_on(client::run_act_as(args)),
+        Command::Audit(args) => match args.command.clone() {
+            AuditCommand::Verify(flags) if flags.database => {
+                with_runtime(&global.settings(&())?, |settings| {
+                    client::verify_audit_in_database(settings, flags)
+                })
+            }
+            AuditCommand::Verify(_) | AuditCommand::List(_) | AuditCommand::Head { .. } => {
+                runtime()?.block_on(client::run_audit(args))
+            }
+        },
         Command::Queues(args) => match args.command.clone() {
             QueuesCommand::List { limit, page_token } => {
                 runtime()?.block_on(client::run_queues(&args, limit, page_token))

@@ -1,7 +1,9 @@
 //! `unity users`: what whoever holds an installation's database logins does with people.
 
 use anyhow::{Result, bail};
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record_for_platform},
     clock::Clock,
     config::Settings,
     db::Database,
@@ -9,6 +11,7 @@ use unity_shared::{
     tenancy::{generate_password, hash_password},
 };
 
+use super::COMMAND_LINE;
 use crate::{args::UsersCommand, client::line, process::open_database};
 
 pub(super) async fn run(settings: Settings, command: UsersCommand) -> Result<()> {
@@ -16,8 +19,8 @@ pub(super) async fn run(settings: Settings, command: UsersCommand) -> Result<()>
     let clock = Clock::system();
     match command {
         UsersCommand::CreateAdmin { email } => create_admin(&database, &clock, email).await,
-        UsersCommand::Disable { email } => set_disabled(&database, &email, Some(&clock)).await,
-        UsersCommand::Enable { email } => set_disabled(&database, &email, None).await,
+        UsersCommand::Disable { email } => set_disabled(&database, &clock, &email, true).await,
+        UsersCommand::Enable { email } => set_disabled(&database, &clock, &email, false).await,
     }
 }
 
@@ -34,7 +37,10 @@ async fn create_admin(database: &Database, clock: &Clock, email: String) -> Resu
         email,
     };
     let mut tx = database.operator().begin().await?;
-    let is_new = insert_platform_admin(&mut tx, &admin, clock.now()).await?;
+    let now = clock.now();
+    let is_new = insert_platform_admin(&mut tx, &admin, now).await?;
+    let deed = told(Action::USER_CREATE_ADMIN, &admin.email);
+    record_for_platform(&mut tx, &Author::system(COMMAND_LINE), None, &deed, now).await?;
     tx.commit().await?;
     if is_new {
         line(&password);
@@ -47,14 +53,34 @@ async fn create_admin(database: &Database, clock: &Clock, email: String) -> Resu
     Ok(())
 }
 
-async fn set_disabled(database: &Database, email: &str, since: Option<&Clock>) -> Result<()> {
+async fn set_disabled(
+    database: &Database,
+    clock: &Clock,
+    email: &str,
+    is_disabled: bool,
+) -> Result<()> {
+    let (action, state) = if is_disabled {
+        (Action::USER_DISABLE, "is kept out")
+    } else {
+        (Action::USER_ENABLE, "may log in")
+    };
+    let now = clock.now();
     let mut tx = database.operator().begin().await?;
-    let is_known = set_user_disabled(&mut tx, email, since.map(Clock::now)).await?;
-    tx.commit().await?;
-    if !is_known {
+    if !set_user_disabled(&mut tx, email, is_disabled.then_some(now)).await? {
         bail!("nobody is known as {email}");
     }
-    let state = since.map_or("may log in", |_| "is kept out");
+    let author = Author::system(COMMAND_LINE);
+    record_for_platform(&mut tx, &author, None, &told(action, email), now).await?;
+    tx.commit().await?;
     line(&format!("{email} {state}"));
     Ok(())
+}
+
+/// People are known by their addresses here.
+fn told(action: Action, email: &str) -> Deed {
+    Deed::done(
+        action,
+        AuditedObject::several("user"),
+        json!({ "email": email }),
+    )
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Error, Result, anyhow};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use unity_api::{ApiOptions, ApiState, ops, router, serve};
+use unity_api::{ApiState, ops, router, serve};
 use unity_scheduler::Scheduler;
 use unity_shared::{
     config::{Secret, Settings},
@@ -26,7 +26,7 @@ use crate::{
     args::DevFlags,
     commands::create_key,
     commands::{scheduler_context, worker_mailer, worker_options, worker_services},
-    process::{Connections, bind, cluster_from, serve_ops},
+    process::{Connections, api_options, bind, cluster_from, serve_ops},
 };
 
 /// The running stack.
@@ -216,14 +216,7 @@ fn spawn_api(
     listener: TcpListener,
     token: CancellationToken,
 ) -> Result<()> {
-    let secret_key = Settings::require("secret_key", settings.secret_key.as_ref())?.clone();
-    let options = ApiOptions {
-        probe_jobs: settings.probe_jobs,
-        secret_key,
-        tenant_grace: settings.tenant_grace(),
-        public_url: settings.public_url.clone(),
-        loopback_providers: settings.loopback_providers,
-    };
+    let options = api_options(settings)?;
     let Connections {
         database,
         gate,

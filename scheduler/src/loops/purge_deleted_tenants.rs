@@ -7,9 +7,10 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use unity_shared::{
+    audit::Author,
     ids::TenantId,
     jobs::{
-        NewJob, enqueue_for_tenants,
+        JobOrdered, NewJob, enqueue_for_tenants,
         kinds::{HardDeleteTenant, spec_of},
     },
     queue::Offer,
@@ -42,8 +43,16 @@ pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
         job.resource_key = Some(order.resource_key());
         jobs.push(job);
     }
-    let rows: Vec<(&TenantId, &NewJob)> = jobs.iter().map(|job| (&platform, job)).collect();
-    let written = enqueue_for_tenants(&mut tx, &rows, now).await?.written;
+    let author = Author::system("scheduler");
+    let orders: Vec<JobOrdered<'_>> = jobs
+        .iter()
+        .map(|job| JobOrdered {
+            tenant: &platform,
+            job,
+            author: &author,
+        })
+        .collect();
+    let written = enqueue_for_tenants(&mut tx, &orders, now).await?.written;
     tx.commit().await?;
     let offers: Vec<Offer> = jobs
         .iter()

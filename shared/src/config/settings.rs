@@ -11,7 +11,7 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Secret;
+use super::{Network, Secret};
 use crate::fleet::is_pool_name;
 
 /// How log lines are written.
@@ -57,6 +57,17 @@ pub struct Settings {
     pub mail_from: Option<String>,
     /// Where the API listens.
     pub listen: SocketAddr,
+    /// Proxies in front of the API, as addresses or ranges separated by commas or as a list: where
+    /// they say a request comes from (`X-Forwarded-For`) is believed. Empty: nobody is.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<Network>,
+    /// Whether calls are counted and limited. Off only to measure what that costs.
+    #[serde(deserialize_with = "bool_or_digit")]
+    pub rate_limits: bool,
+    /// Requests a second that one source address may make without a valid credential, 1 to 1 000 000.
+    pub address_requests_per_second: u32,
+    /// How many of them at once after it was quiet, 1 to 1 000 000.
+    pub address_requests_burst: u32,
     /// Where `/healthz`, `/readyz` and `/metrics` are. Port 0 = a free one.
     pub ops_listen: SocketAddr,
     /// The cluster's kubeconfig file. Absent: the pod's own service account, in a cluster.
@@ -142,6 +153,10 @@ impl Default for Settings {
             mail_folder: None,
             mail_from: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            trusted_proxies: Vec::new(),
+            rate_limits: true,
+            address_requests_per_second: 50,
+            address_requests_burst: 1000,
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
             kubeconfig: None,
             kube_context: None,
@@ -195,6 +210,17 @@ impl Settings {
         }
         if !(1..=10_000).contains(&self.concurrency) {
             return refuse("concurrency", "must be between 1 and 10000");
+        }
+        for (name, value) in [
+            (
+                "address_requests_per_second",
+                self.address_requests_per_second,
+            ),
+            ("address_requests_burst", self.address_requests_burst),
+        ] {
+            if !(1..=1_000_000).contains(&value) {
+                return refuse(name, "must be between 1 and 1000000");
+            }
         }
         if !(2..=3600).contains(&self.lease_seconds) {
             return refuse("lease_seconds", "must be between 2 and 3600");
@@ -296,6 +322,11 @@ fn comma_separated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
     Ok(names.filter(|name| !name.is_empty()).collect())
 }
 
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, D::Error> {
+    let read = |text: &String| text.parse().map_err(serde::de::Error::custom);
+    comma_separated(deserializer)?.iter().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,6 +372,18 @@ mod tests {
                 Settings::read(None, &flags(&serde_json::json!({"worker_kinds": kinds}))).unwrap();
             assert_eq!(read.worker_kinds, ["a", "b"]);
         }
+    }
+
+    #[test]
+    fn proxies_are_addresses_or_ranges() {
+        let read = |proxies| {
+            Settings::read(
+                None,
+                &flags(&serde_json::json!({"trusted_proxies": proxies})),
+            )
+        };
+        assert_eq!(read("10.0.0.0/8, ::1").unwrap().trusted_proxies.len(), 2);
+        assert!(read("proxy.example").is_err());
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod scan;
 mod supersede;
 mod switch;
 mod tally;
+mod told_jobs;
 mod waiting;
 
 pub use cancel::cancel_jobs;
@@ -40,7 +41,7 @@ pub use choose::{Choice, Chosen, choose_to_cancel, choose_to_revive};
 pub use claim::{Claim, ClaimedJob, claim_jobs};
 pub use due::queue_due_jobs;
 pub use enqueue::{
-    Enqueued, NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants,
+    Enqueued, JobOrdered, NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants,
     enqueue_for_tenants, enqueue_jobs,
 };
 pub use expire::expire_jobs;
@@ -64,4 +65,5 @@ pub use switch::{
     list_switches, select_switches,
 };
 pub use tally::{RunningTally, tally_running};
+pub use told_jobs::jobs_created;
 pub use waiting::{count_later, count_waiting, count_waiting_of, lock_waiting, lock_waiting_of};

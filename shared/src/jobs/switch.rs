@@ -88,20 +88,22 @@ pub async fn insert_switch(tx: &mut PlatformTx<Operator>, switch: &Switch) -> Re
     Ok(())
 }
 
-/// Takes a switch off. Answers whether it was on.
+/// Takes a switch off. Answers what it concerned; absent = it was not on.
 pub async fn end_switch(
     tx: &mut PlatformTx<Operator>,
     id: SwitchId,
     now: DateTime<Utc>,
-) -> Result<bool, DbError> {
-    let done = sqlx::query!(
-        "UPDATE switches SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL AND expires_at > $2",
+) -> Result<Option<SwitchScope>, DbError> {
+    let scope = sqlx::query_as!(
+        SwitchScope,
+        r#"UPDATE switches SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL AND expires_at > $2
+           RETURNING tenant_id AS "tenant: TenantId", kind"#,
         id.as_uuid(),
         now,
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(scope)
 }
 
 /// Every switch that is on, for admission. There are few: each was put on by hand.

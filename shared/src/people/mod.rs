@@ -5,6 +5,7 @@
 //! their address and is accepted by whoever proves to be that person.
 
 mod accept;
+mod elsewhere;
 mod email;
 mod identity_provider;
 mod invitation;
@@ -15,6 +16,7 @@ mod sign_in;
 mod vouch;
 
 pub use accept::{Admitted, Entry, NewPerson, OpenInvitation, admit, find_open_invitation};
+pub use elsewhere::{is_invitation_elsewhere, is_member_elsewhere};
 pub use email::{EmailAddress, InvalidEmail};
 pub use identity_provider::{
     IdentityProvider, NewIdentityProvider, delete_identity_provider, find_identity_provider,
@@ -30,4 +32,4 @@ pub use member::{
 };
 pub use person::{Person, find_people, find_person};
 pub use sign_in::{SIGN_IN_LASTS, begin_sign_in, take_sign_in};
-pub use vouch::{Vouched, admit_vouched};
+pub use vouch::{Recognised, Vouched, admit_vouched};

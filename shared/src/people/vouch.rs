@@ -28,6 +28,15 @@ pub struct Vouched {
     pub default_role: Option<Role>,
 }
 
+/// Whom the provider means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recognised {
+    /// The member.
+    pub user: UserId,
+    /// What they have become just now; absent = they were a member before.
+    pub admitted_as: Option<Role>,
+}
+
 /// The member whom the provider means; whoever has not been here before comes in. `None` = they may
 /// not. Two first sign-ins at once may violate `users_email_key`, `identities_pkey` or
 /// `memberships_pkey`: the one that is told so finds the member when it tries again.
@@ -36,9 +45,13 @@ pub async fn admit_vouched(
     tenant: &TenantId,
     vouched: &Vouched,
     now: DateTime<Utc>,
-) -> Result<Option<UserId>, QuotaError> {
+) -> Result<Option<Recognised>, QuotaError> {
+    let known_before = |user| Recognised {
+        user,
+        admitted_as: None,
+    };
     if let Some(user) = find_identity(tx, tenant, vouched).await? {
-        return Ok(Some(user));
+        return Ok(Some(known_before(user)));
     }
     let person = find_person(tx, &vouched.email).await?;
     let known = person.map(|person| person.id);
@@ -46,7 +59,7 @@ pub async fn admit_vouched(
         && has_membership(tx, tenant, user).await?
     {
         insert_identity(tx, tenant, vouched, user, now).await?;
-        return Ok(Some(user));
+        return Ok(Some(known_before(user)));
     }
     let invited = take_invitation_of(tx, tenant, &vouched.email, now).await?;
     let role = match (invited, known, vouched.default_role) {
@@ -63,7 +76,10 @@ pub async fn admit_vouched(
     };
     insert_member(tx, tenant, user, role, now).await?;
     insert_identity(tx, tenant, vouched, user, now).await?;
-    Ok(Some(user))
+    Ok(Some(Recognised {
+        user,
+        admitted_as: Some(role),
+    }))
 }
 
 /// An identity goes with its membership, so whoever has one is a member.

@@ -8,6 +8,7 @@
 //! operation is one script, and a script runs alone, so no interleaving can exceed a limit. What exactly is promised: jobs of a tenant whose lease is live
 //! are never more than its limit; a worker that cannot renew stops its jobs before the lease ends.
 
+mod calls;
 mod epoch;
 mod gate;
 mod offer;
@@ -22,6 +23,7 @@ mod view;
 mod wake;
 mod work;
 
+pub use calls::{CallCounts, CallsGranted, CallsWanted, Credential, into_hour};
 pub use epoch::Opening;
 pub use gate::{Gate, GateError, GateSettings};
 pub use offer::{Offer, Running};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::{Gate, GateError};
+use super::{Gate, GateError, calls::hour_name};
 use crate::ids::{JobId, TenantId};
 
 /// Where the gate has a job.
@@ -153,22 +153,16 @@ impl Gate {
         Ok(loads.collect())
     }
 
-    /// How often a tenant has called in the clock hour of `at`, as whoever counts calls has it; 0 where
-    /// nobody has counted any.
+    /// How often a tenant has called in the clock hour of `at`, with what API processes took and have not
+    /// given out or back yet; 0 where nobody has counted any.
     pub async fn api_calls(&self, tenant: &TenantId, at: DateTime<Utc>) -> Result<u32, GateError> {
-        let key = self.api_calls_key(tenant, at);
+        let name = hour_name(tenant.as_str(), at);
+        let key = format!("{}:{name}", self.settings.prefix);
         let calls: Option<u32> = redis::cmd("GET")
             .arg(key)
             .query_async(&mut self.connection.clone())
             .await
             .map_err(GateError::call("read a tenant's calls"))?;
         Ok(calls.unwrap_or(0))
-    }
-
-    /// Where a tenant's calls of a clock hour are counted. Behind the installation's prefix it reads as
-    /// `tenant:{id}:api_calls:{date}:{hour}`.
-    fn api_calls_key(&self, tenant: &TenantId, at: DateTime<Utc>) -> String {
-        let hour = at.format("%Y-%m-%d:%H");
-        format!("{}:tenant:{tenant}:api_calls:{hour}", self.settings.prefix)
     }
 }

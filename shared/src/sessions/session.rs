@@ -58,7 +58,9 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    const fn as_str(self) -> &'static str {
+    /// The reason as the database and the audit log have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Logout => "logout",
             Self::Reuse => "reuse",

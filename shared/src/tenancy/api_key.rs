@@ -117,7 +117,7 @@ pub fn random_base62(length: usize) -> String {
         .collect()
 }
 
-fn checksum(body: &str) -> String {
+pub(super) fn checksum(body: &str) -> String {
     let mut rest = crc32fast::hash(body.as_bytes());
     let mut digits = Vec::with_capacity(CHECKSUM_LENGTH);
     for _ in 0..CHECKSUM_LENGTH {

@@ -1,5 +1,6 @@
 //! Tenants: who they are, what they may use, and the keys they call with.
 
+mod act_as;
 mod api_key;
 mod change;
 mod directory;
@@ -16,6 +17,10 @@ mod scope;
 mod stored_key;
 mod tenant;
 
+pub use act_as::{
+    ActAsActor, ActAsGrant, ActAsToken, Acting, NewActAs, end_act_as, find_acting, insert_act_as,
+    list_act_as,
+};
 pub use api_key::{ApiKey, InvalidApiKey, random_base62};
 pub use change::{TenantChange, rename_tenant, update_tenant};
 pub use directory::{KeyOwner, find_key_owner, note_key_uses};
@@ -46,7 +51,7 @@ pub use role::Role;
 pub use scope::{InvalidScope, Resource, Scope, Scopes};
 pub use stored_key::{
     KeyMaker, NewKey, StoredKey, find_platform_key, find_tenant_key, insert_platform_key,
-    insert_tenant_key, list_platform_keys, list_tenant_keys, revoke_platform_key,
+    insert_tenant_key, is_key_elsewhere, list_platform_keys, list_tenant_keys, revoke_platform_key,
     revoke_tenant_key,
 };
 pub use tenant::{

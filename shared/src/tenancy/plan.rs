@@ -54,6 +54,17 @@ impl Plan {
         }
     }
 
+    /// Calls that each key or session of such a tenant may make in a second at least, whatever the
+    /// tenant's hour allows.
+    #[must_use]
+    pub const fn calls_per_second(self) -> u32 {
+        match self {
+            Self::Free => 20,
+            Self::Pro => 100,
+            Self::Enterprise => 1_000,
+        }
+    }
+
     /// The job limits of a tenant that agreed on nothing else.
     #[must_use]
     pub const fn default_job_limits(self) -> JobLimits {

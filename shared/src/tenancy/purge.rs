@@ -21,6 +21,7 @@ pub const PURGED_TABLES: &[&str] = &[
     "event_counters",
     "jobs",
     "switches",
+    "act_as_grants",
     "api_keys",
     "identities",
     "identity_providers",
@@ -35,6 +36,9 @@ pub const PURGED_TABLES: &[&str] = &[
 pub const KEPT_TABLES: &[&str] = &[
     // The tombstone: slug and uid are never used again.
     "tenants",
+    // Who did what is to be found after the tenant is gone: nobody can take an entry away, no role at all.
+    "audit_log",
+    "audit_heads",
 ];
 
 /// A tenant as the purge sees it.

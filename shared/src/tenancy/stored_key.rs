@@ -197,6 +197,22 @@ async fn select_keys(
     Ok(keys)
 }
 
+/// Whether there is such a key, and it is not this tenant's.
+pub async fn is_key_elsewhere(
+    tx: &mut PlatformTx<Operator>,
+    id: ApiKeyId,
+    tenant: &TenantId,
+) -> Result<bool, DbError> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM api_keys WHERE id = $1 AND tenant_id IS DISTINCT FROM $2) AS "found!""#,
+        id.as_uuid(),
+        tenant.as_str(),
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(found)
+}
+
 /// Revokes a key of the transaction's tenant. The answer is whether there is such a key; one that is
 /// revoked already keeps its time.
 pub async fn revoke_tenant_key(

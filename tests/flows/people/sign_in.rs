@@ -126,6 +126,13 @@ async fn somebody_whom_the_tenants_provider_knows_is_let_in_and_stays_the_same_p
     let back = caller_of(&stack, sign_in(&stack, "acme").await).await;
     let me = back.get("/api/v1/auth/me").await.expect(200);
     assert_eq!(me.json["role"], "tenant-viewer");
+    let log = admin.get("/api/v1/audit-log?limit=200").await.expect(200);
+    let told = |action: &str| {
+        let all = log.json["items"].as_array().unwrap().iter();
+        all.filter(|told| told["action"] == action).count()
+    };
+    assert_eq!((told("session.begin"), told("member.add")), (3, 2));
+    assert_eq!(told("access.denied"), 1, "{}", log.text);
     stack.finish().await;
 }
 

@@ -167,3 +167,29 @@ pub async fn show_credentials(
     let left = session.caller.post("/api/v1/auth/logout", &json!({})).await;
     conforms("log_out", &left.expect(204));
 }
+
+pub async fn show_acting_and_audit(stack: &Stack, conforms: &mut impl FnMut(&str, &Answer)) {
+    let admin = &stack.admin;
+    let grants = "/api/v1/tenants/schema/act-as";
+    let order = json!({ "reason": "shown", "minutes": 1, "role": "tenant-viewer" });
+    let begun = admin.post(grants, &order).await.expect(201);
+    conforms("begin_act_as", &begun);
+    conforms("begin_act_as", &admin.post(grants, &json!({})).await);
+    let acting = admin.with_key(&begun.text_of("token"));
+    conforms("list_jobs", &acting.get("/api/v1/jobs").await.expect(200));
+    conforms("list_act_as", &admin.get(grants).await.expect(200));
+    let path = format!("{grants}/{}", begun.text_of("id"));
+    for _ in 0..2 {
+        conforms("end_act_as", &admin.delete(&path).await);
+    }
+    for of in ["", "?tenant=schema"] {
+        let list = admin.get(&format!("/api/v1/audit-log{of}")).await;
+        conforms("list_audit_log", &list.expect(200));
+        let head = admin.get(&format!("/api/v1/audit-log/head{of}")).await;
+        conforms("get_audit_log_head", &head.expect(200));
+    }
+    conforms(
+        "list_audit_log",
+        &admin.get("/api/v1/audit-log?limit=0").await,
+    );
+}

@@ -16,6 +16,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 use unity_kubernetes::{ClusterClient, ProvisionError, Removal, remove};
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record_for_platform},
     clock::Clock,
     db::{Database, DbError, PlatformTx, Purger},
     ids::{TenantId, TenantUid},
@@ -194,14 +195,29 @@ impl Handler {
 
     /// Step 6.
     async fn bury(&self, tenant: &TenantId) -> Result<(), JobError> {
-        let mut tx = self.statement().await?;
-        let buried = bury_tenant(&mut tx, tenant, self.clock.now())
-            .await
-            .map_err(|error| unavailable(&error))?;
-        if !buried {
+        let buried = self.try_to_bury(tenant).await;
+        if !buried.map_err(|error| unavailable(&error))? {
             tracing::info!(%tenant, "another run has buried the tenant");
         }
         Ok(())
+    }
+
+    /// The tombstone and its entry in the audit log, which nobody takes away, are one commit.
+    async fn try_to_bury(&self, tenant: &TenantId) -> Result<bool, DbError> {
+        let now = self.clock.now();
+        let mut tx = self.database.purger().begin().await?;
+        let buried = bury_tenant(&mut tx, tenant, now).await?;
+        if buried {
+            let deed = Deed::done(
+                Action::TENANT_PURGE,
+                AuditedObject::one("tenant", tenant),
+                json!({}),
+            );
+            let author = Author::system("worker");
+            record_for_platform(&mut tx, &author, Some(tenant), &deed, now).await?;
+        }
+        tx.commit().await?;
+        Ok(buried)
     }
 }
 

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record, record_for_platform},
     db::DbError,
     ids::{ApiKeyId, TenantId},
     tenancy::{
@@ -20,6 +21,7 @@ use unity_shared::{
 
 use super::order::KeyOrder;
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
@@ -56,10 +58,15 @@ pub struct KeyCreated {
 pub async fn create_api_key(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<KeyOrder>,
 ) -> Result<Response, ApiError> {
+    // A key would outlast the administrator's leave.
+    if caller.acting.is_some() {
+        return Err(ApiError::ActingForbidden);
+    }
     let request = idempotency.request(&raw);
     let tenant = caller.tenant.as_ref();
     if let Some(before) = find_before(&state, tenant, request.as_ref()).await? {
@@ -68,7 +75,8 @@ pub async fn create_api_key(
     let now = state.clock().now();
     let new = order.accept(&caller, now)?;
     let key = ApiKey::generate(tenant);
-    match write(&state, tenant, &new, &key, request.as_ref(), now).await {
+    let keys = (&new, &key);
+    match write(&state, &author, tenant, keys, request.as_ref(), now).await {
         Ok(created) => {
             let location = [(header::LOCATION, address(new.id))];
             Ok((StatusCode::CREATED, location, Json(created)).into_response())
@@ -107,12 +115,12 @@ async fn find_before(
         .transpose()
 }
 
-/// The key and the answer to its order are one commit.
+/// The key, the answer to its order and the entry in the audit log are one commit.
 async fn write(
     state: &ApiState,
+    author: &Author,
     tenant: Option<&TenantId>,
-    new: &NewKey,
-    key: &ApiKey,
+    (new, key): (&NewKey, &ApiKey),
     request: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<KeyCreated, DbError> {
@@ -137,6 +145,7 @@ async fn write(
         if let Some((name, answer)) = recorded(&created) {
             insert_tenant_answer(&mut tx, name, &answer, now).await?;
         }
+        record(&mut tx, author, &deed(&created.stored), now).await?;
         tx.commit().await?;
         Ok(created)
     } else {
@@ -145,9 +154,21 @@ async fn write(
         if let Some((name, answer)) = recorded(&created) {
             insert_platform_answer(&mut tx, name, &answer, now).await?;
         }
+        record_for_platform(&mut tx, author, None, &deed(&created.stored), now).await?;
         tx.commit().await?;
         Ok(created)
     }
+}
+
+fn deed(key: &StoredKey) -> Deed {
+    Deed::done(
+        Action::API_KEY_CREATE,
+        AuditedObject::one("api_key", key.id),
+        json!({
+            "name": key.name, "role": key.role, "scopes": key.scopes, "expires_at": key.expires_at,
+            "rate_limit_per_second": key.rate_limit_per_second,
+        }),
+    )
 }
 
 impl KeyCreated {

@@ -1,12 +1,15 @@
 //! `DELETE /api-keys/{id}`.
 
 use axum::{extract::State, http::StatusCode};
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record, record_for_platform},
     ids::ApiKeyId,
     tenancy::{revoke_platform_key, revoke_tenant_key},
 };
 
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{NoParameters, PathId},
@@ -30,22 +33,30 @@ use crate::{
 pub async fn revoke_api_key(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathId(id): PathId<ApiKeyId>,
     NoParameters: NoParameters,
 ) -> Result<StatusCode, ApiError> {
     let now = state.clock().now();
-    let exists = if let Some(tenant) = &caller.tenant {
+    let deed = Deed::done(
+        Action::API_KEY_REVOKE,
+        AuditedObject::one("api_key", id),
+        json!({}),
+    );
+    if let Some(tenant) = &caller.tenant {
         let mut tx = state.database().tenant(tenant).await?;
-        let exists = revoke_tenant_key(&mut tx, id, now).await?;
+        if !revoke_tenant_key(&mut tx, id, now).await? {
+            return Err(ApiError::NotFound);
+        }
+        record(&mut tx, &author, &deed, now).await?;
         tx.commit().await?;
-        exists
     } else {
-        let mut tx = state.database().operator().statement().await?;
-        revoke_platform_key(&mut tx, id, now).await?
-    };
-    if exists {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(ApiError::NotFound)
+        let mut tx = state.database().operator().begin().await?;
+        if !revoke_platform_key(&mut tx, id, now).await? {
+            return Err(ApiError::NotFound);
+        }
+        record_for_platform(&mut tx, &author, None, &deed, now).await?;
+        tx.commit().await?;
     }
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record_in},
     db::DbError,
     ids::SessionId,
     sessions::{
@@ -14,12 +16,13 @@ use unity_shared::{
     tenancy::Role,
 };
 
+use super::refused::{Attempt, tell_of_failed};
 use crate::{
+    audit::Visitor,
     auth::{Subject, TokenPair, issue, why_refused},
     error::ApiError,
     extract::{JsonBody, NoParameters},
     problem::ProblemBody,
-    serve::PeerAddress,
     state::ApiState,
 };
 
@@ -67,16 +70,30 @@ pub struct Login {
 )]
 pub async fn create_token(
     State(state): State<ApiState>,
-    PeerAddress(address): PeerAddress,
+    visitor: Visitor,
     NoParameters: NoParameters,
     JsonBody {
         value: login,
         raw: _,
     }: JsonBody<Login, SMALL>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    let counters = AttemptKey::of(&login.email, address);
-    count(&state, &counters).await?;
-    let account = find(&state, &login.email).await?;
+    let attempt = Attempt {
+        email: login.email.clone(),
+        tenant: login.tenant_id.clone(),
+    };
+    match log_in(&state, &visitor, login).await {
+        Ok(tokens) => Ok(Json(tokens)),
+        Err(refusal) => {
+            tell_of_failed(&state, &visitor, attempt, &refusal);
+            Err(refusal)
+        }
+    }
+}
+
+async fn log_in(state: &ApiState, visitor: &Visitor, login: Login) -> Result<TokenPair, ApiError> {
+    let counters = AttemptKey::of(&login.email, visitor.address);
+    count(state, &counters).await?;
+    let account = find(state, &login.email).await?;
     let hash = account
         .as_ref()
         .map(|account| account.password_hash.clone());
@@ -88,7 +105,7 @@ pub async fn create_token(
     let choices = list_choices(&mut tx, account.id).await?;
     drop(tx);
     let choice = choose(&account, choices, login.tenant_id.as_deref())?;
-    begin(&state, account, choice, &counters).await.map(Json)
+    begin(state, visitor, account, choice, &counters).await
 }
 
 /// Counts the attempt before anything is known about it.
@@ -107,7 +124,7 @@ pub async fn count(state: &ApiState, counters: &[AttemptKey]) -> Result<(), ApiE
 }
 
 /// A text that cannot be an address is nobody's, and is not shown to the database.
-async fn find(state: &ApiState, email: &str) -> Result<Option<Account>, DbError> {
+pub async fn find(state: &ApiState, email: &str) -> Result<Option<Account>, DbError> {
     if email.len() > LONGEST_ADDRESS || email.chars().any(char::is_control) {
         return Ok(None);
     }
@@ -141,6 +158,7 @@ fn choose(
 
 async fn begin(
     state: &ApiState,
+    visitor: &Visitor,
     account: Account,
     choice: Option<Choice>,
     counters: &[AttemptKey],
@@ -162,6 +180,13 @@ async fn begin(
     insert_session(&mut tx, &session, now).await?;
     insert_refresh_token(&mut tx, session.id, &refresh, now + SESSION_LIFE, now).await?;
     forget_attempts(&mut tx, counters).await?;
+    let author = visitor.person(account.id, &account.email);
+    let deed = Deed::done(
+        Action::SESSION_BEGIN,
+        AuditedObject::one("session", session.id),
+        json!({ "with": "password" }),
+    );
+    record_in(&mut tx, &author, tenant.as_ref(), &deed, now).await?;
     tx.commit().await?;
     let subject = Subject {
         session: session.id,

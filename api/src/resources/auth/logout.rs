@@ -1,10 +1,15 @@
 //! `POST /auth/logout`.
 
 use axum::{extract::State, http::StatusCode};
-use unity_shared::sessions::{EndReason, end_session};
+use serde_json::json;
+use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record_in},
+    sessions::{EndReason, end_session},
+};
 
 use crate::{
-    auth::PersonCaller,
+    audit::By,
+    auth::{Caller, PersonCaller},
     error::ApiError,
     extract::{NoBody, NoParameters},
     state::ApiState,
@@ -19,11 +24,21 @@ use crate::{
 )]
 pub async fn log_out(
     State(state): State<ApiState>,
+    caller: Caller,
     PersonCaller { session, .. }: PersonCaller,
+    By(author): By,
     NoParameters: NoParameters,
     NoBody: NoBody,
 ) -> Result<StatusCode, ApiError> {
-    let mut tx = state.database().issuer().statement().await?;
-    end_session(&mut tx, session, EndReason::Logout, state.clock().now()).await?;
+    let now = state.clock().now();
+    let mut tx = state.database().issuer().begin().await?;
+    end_session(&mut tx, session, EndReason::Logout, now).await?;
+    let deed = Deed::done(
+        Action::SESSION_END,
+        AuditedObject::one("session", session),
+        json!({ "reason": EndReason::Logout.as_str() }),
+    );
+    record_in(&mut tx, &author, caller.tenant.as_ref(), &deed, now).await?;
+    tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

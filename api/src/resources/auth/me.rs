@@ -4,7 +4,7 @@ use axum::Json;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use unity_shared::{
-    ids::{ApiKeyId, SessionId, TenantId, UserId},
+    ids::{ActAsId, ApiKeyId, SessionId, TenantId, UserId},
     tenancy::Role,
 };
 
@@ -60,6 +60,8 @@ enum ActorKind {
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct MyActing {
+    /// The grant, as the audit log names it.
+    grant: ActAsId,
     /// Why.
     reason: String,
     /// When it ends.
@@ -102,6 +104,16 @@ pub async fn get_me(caller: Caller, NoParameters: NoParameters) -> Json<Me> {
         scopes: scopes.names(),
         must_change_password,
         rate_limit_per_second,
-        acting: acting.map(|Acting { reason, until }| MyActing { reason, until }),
+        acting: acting.map(
+            |Acting {
+                 grant,
+                 reason,
+                 until,
+             }| MyActing {
+                grant,
+                reason,
+                until,
+            },
+        ),
     })
 }

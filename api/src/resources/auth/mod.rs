@@ -6,6 +6,7 @@ mod logout;
 mod me;
 mod password;
 mod refresh;
+mod refused;
 
 use utoipa_axum::routes;
 

@@ -2,7 +2,9 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record_in},
     ids::SessionId,
     sessions::{
         Account, AttemptKey, RefreshToken, find_account_of, find_refreshed_session,
@@ -14,11 +16,12 @@ use unity_shared::{
 
 use super::create_token::{SMALL, count};
 use crate::{
+    audit::By,
     auth::{Caller, PersonCaller, Subject, TokenPair, issue},
     error::ApiError,
     extract::{JsonBody, NoParameters},
+    middleware::SourceAddress,
     problem::ProblemBody,
-    serve::PeerAddress,
     state::ApiState,
     violations::Violations,
 };
@@ -52,9 +55,10 @@ pub struct PasswordChange {
 )]
 pub async fn change_password(
     State(state): State<ApiState>,
-    PeerAddress(address): PeerAddress,
+    SourceAddress(address): SourceAddress,
     caller: Caller,
     person: PersonCaller,
+    By(author): By,
     NoParameters: NoParameters,
     JsonBody {
         value: change,
@@ -85,15 +89,16 @@ pub async fn change_password(
         return Err(wrong_password());
     }
     let hash = state.passwords().hash(change.new_password).await?;
-    write(&state, account, person.session, &hash, caller, &counters)
+    let account = (account, person.session);
+    write(&state, &author, account, &hash, caller, &counters)
         .await
         .map(Json)
 }
 
 async fn write(
     state: &ApiState,
-    account: Account,
-    session: SessionId,
+    author: &Author,
+    (account, session): (Account, SessionId),
     hash: &str,
     caller: Caller,
     counters: &[AttemptKey],
@@ -111,6 +116,12 @@ async fn write(
     forget_refresh_tokens(&mut tx, session).await?;
     insert_refresh_token(&mut tx, session, &next, owner.expires_at, now).await?;
     forget_attempts(&mut tx, counters).await?;
+    let deed = Deed::done(
+        Action::PASSWORD_CHANGE,
+        AuditedObject::one("user", account.id),
+        json!({}),
+    );
+    record_in(&mut tx, author, caller.tenant.as_ref(), &deed, now).await?;
     tx.commit().await?;
     let subject = Subject {
         session,

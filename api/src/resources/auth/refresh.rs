@@ -2,7 +2,9 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record_in},
     db::{DbError, Issuer, PlatformTx},
     ids::SessionId,
     sessions::{
@@ -13,6 +15,7 @@ use unity_shared::{
 
 use super::create_token::SMALL;
 use crate::{
+    audit::Visitor,
     auth::{Subject, TokenPair, issue, why_refused},
     error::ApiError,
     extract::{JsonBody, NoParameters},
@@ -50,6 +53,7 @@ pub struct Refresh {
 )]
 pub async fn refresh_token(
     State(state): State<ApiState>,
+    visitor: Visitor,
     NoParameters: NoParameters,
     JsonBody {
         value: body,
@@ -64,7 +68,7 @@ pub async fn refresh_token(
         RefreshUse::Good(session) => session,
         RefreshUse::Raced => return Err(ApiError::RefreshRaced),
         RefreshUse::Reused(session) => {
-            end_stolen(&state, tx, session).await?;
+            end_stolen(&state, &visitor, tx, session).await?;
             return Err(ApiError::RefreshInvalid);
         }
         RefreshUse::Unknown => return Err(ApiError::RefreshInvalid),
@@ -77,6 +81,13 @@ pub async fn refresh_token(
     let next = RefreshToken::generate();
     insert_refresh_token(&mut tx, session, &next, owner.expires_at, now).await?;
     mark_refreshed(&mut tx, session, now).await?;
+    let author = visitor.person(owner.user, &owner.email);
+    let deed = Deed::done(
+        Action::SESSION_REFRESH,
+        AuditedObject::one("session", session),
+        json!({}),
+    );
+    record_in(&mut tx, &author, owner.tenant.as_ref(), &deed, now).await?;
     tx.commit().await?;
     let subject = subject_of(owner).ok_or(ApiError::RefreshInvalid)?;
     issue(&keyring, state.clock(), subject, &next).map(Json)
@@ -84,11 +95,24 @@ pub async fn refresh_token(
 
 async fn end_stolen(
     state: &ApiState,
+    visitor: &Visitor,
     mut tx: PlatformTx<Issuer>,
     session: SessionId,
 ) -> Result<(), DbError> {
     tracing::warn!(%session, "a refresh token came a second time; its session has ended");
-    end_session(&mut tx, session, EndReason::Reuse, state.clock().now()).await?;
+    let now = state.clock().now();
+    let owner = find_refreshed_session(&mut tx, session, now).await?;
+    end_session(&mut tx, session, EndReason::Reuse, now).await?;
+    if let Some(owner) = owner {
+        let deed = Deed::done(
+            Action::SESSION_END,
+            AuditedObject::one("session", session),
+            json!({ "reason": EndReason::Reuse.as_str(), "user_id": owner.user }),
+        );
+        // Nobody knows which of the two it is.
+        let author = visitor.anonymous();
+        record_in(&mut tx, &author, owner.tenant.as_ref(), &deed, now).await?;
+    }
     tx.commit().await
 }
 

@@ -1,7 +1,9 @@
 //! `PUT` and `DELETE /tenants/{id}/identity-provider`.
 
 use axum::{extract::State, http::StatusCode, response::Response};
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record},
     ids::TenantId,
     people::{self, NewIdentityProvider, find_identity_provider},
     tenancy::find_tenant,
@@ -12,6 +14,7 @@ use super::{
     view::{ProviderView, show},
 };
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{IfMatch, JsonBody, NoParameters, PathId},
@@ -46,6 +49,7 @@ const SMALL: usize = 64 * 1024;
 pub async fn put_identity_provider(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
     if_match: IfMatch,
@@ -70,7 +74,17 @@ pub async fn put_identity_provider(
     find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
     let before = find_identity_provider(&mut tx).await?;
     if_match.check(before.map_or(0, |provider| provider.version))?;
-    people::put_identity_provider(&mut tx, &provider, state.clock().now()).await?;
+    let now = state.clock().now();
+    people::put_identity_provider(&mut tx, &provider, now).await?;
+    let deed = Deed::done(
+        Action::IDENTITY_PROVIDER_SET,
+        AuditedObject::one("identity_provider", &tenant),
+        json!({
+            "issuer": provider.issuer, "client_id": provider.client_id,
+            "email_domains": provider.email_domains, "default_role": provider.default_role,
+        }),
+    );
+    record(&mut tx, &author, &deed, now).await?;
     tx.commit().await?;
     show(&state, &tenant).await
 }
@@ -90,6 +104,7 @@ pub async fn put_identity_provider(
 pub async fn delete_identity_provider(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
 ) -> Result<StatusCode, ApiError> {
@@ -98,6 +113,12 @@ pub async fn delete_identity_provider(
     if !people::delete_identity_provider(&mut tx).await? {
         return Err(ApiError::NotFound);
     }
+    let deed = Deed::done(
+        Action::IDENTITY_PROVIDER_DELETE,
+        AuditedObject::one("identity_provider", &tenant),
+        json!({}),
+    );
+    record(&mut tx, &author, &deed, state.clock().now()).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,7 +11,9 @@ use axum::{
     http::{HeaderMap, header},
 };
 use serde::Deserialize;
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record_in},
     ids::UserId,
     people::{Admitted, Entry, MailToken, NewPerson, OpenInvitation, admit, find_open_invitation},
     sessions::{AttemptKey, find_account_of, forget_attempts},
@@ -19,12 +21,12 @@ use unity_shared::{
 };
 
 use crate::{
+    audit::Visitor,
     auth::{Actor, authenticate},
     error::{ApiError, EntryError},
     extract::{JsonBody, NoParameters},
     problem::ProblemBody,
     resources::auth::count,
-    serve::PeerAddress,
     state::ApiState,
     violations::Violations,
 };
@@ -73,7 +75,7 @@ pub struct Acceptance {
 )]
 pub async fn accept_invitation(
     State(state): State<ApiState>,
-    PeerAddress(address): PeerAddress,
+    visitor: Visitor,
     headers: HeaderMap,
     NoParameters: NoParameters,
     JsonBody {
@@ -88,7 +90,7 @@ pub async fn accept_invitation(
         (Some(person), Some(caller)) if person == caller => Entry::Known(person),
         (_, Some(_)) => return Err(EntryError::InvitationOfAnother.into()),
         (Some(person), None) => {
-            let counters = AttemptKey::of(&invitation.email, address);
+            let counters = AttemptKey::of(&invitation.email, visitor.address);
             prove(&state, person, acceptance.password, &counters).await?;
             Entry::Known(person)
         }
@@ -100,6 +102,13 @@ pub async fn accept_invitation(
         .await
         .map_err(after_refusal)?
         .ok_or(EntryError::InvitationGone)?;
+    let deed = Deed::done(
+        Action::INVITATION_ACCEPT,
+        AuditedObject::one("invitation", invitation.id),
+        json!({ "user_id": admitted.user_id, "role": admitted.role }),
+    );
+    let author = visitor.person(admitted.user_id, &admitted.email);
+    record_in(&mut tx, &author, Some(&admitted.tenant_id), &deed, now).await?;
     tx.commit().await?;
     Ok(Json(admitted))
 }
@@ -109,9 +118,10 @@ async fn session_of(state: &ApiState, headers: &HeaderMap) -> Result<Option<User
     if !headers.contains_key(header::AUTHORIZATION) {
         return Ok(None);
     }
-    match authenticate(state, headers).await?.actor {
-        Actor::User { id, .. } => Ok(Some(id)),
-        Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
+    let caller = authenticate(state, headers).await.map_err(ApiError::from)?;
+    match caller.actor {
+        Actor::User { id, .. } if caller.acting.is_none() => Ok(Some(id)),
+        Actor::User { .. } | Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
     }
 }
 

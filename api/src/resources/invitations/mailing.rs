@@ -43,13 +43,13 @@ impl Mailing {
         state: &ApiState,
         tx: &mut TenantTx,
         invitation_id: InvitationId,
-        request_id: RequestId,
+        request_id: Option<RequestId>,
         now: DateTime<Utc>,
     ) -> Result<Self, ApiError> {
         let payload = json!(SendNotification::Invitation { invitation_id });
         let mut job = NewJob::new(&spec_of::<SendNotification>(), &payload, now)
             .map_err(|error| ApiError::Defect(error.to_string()))?;
-        job.request_id = Some(request_id);
+        job.request_id = request_id;
         let enqueued = enqueue_jobs(tx, std::slice::from_ref(&job), now).await?;
         if !enqueued.written.contains(&job.id) {
             return Err(explain(state, tx, &job).await?);

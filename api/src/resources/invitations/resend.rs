@@ -4,16 +4,17 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::TimeDelta;
 use serde_json::json;
 use unity_shared::{
-    ids::{InvitationId, RequestId, TenantId},
+    audit::{Action, AuditedObject, Author, Deed, record},
+    ids::{InvitationId, TenantId},
     people::{InvitationState, find_invitation, reissue_invitation},
 };
 
 use super::{Mailing, revoke::not_pending};
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathIds},
-    middleware::CurrentRequestId,
     problem::ProblemBody,
     resources::jobs::{self, JobView, accepted, find_before, keep, or_before},
     state::ApiState,
@@ -48,7 +49,7 @@ const PAUSE: TimeDelta = TimeDelta::minutes(1);
 pub async fn resend_invitation(
     State(state): State<ApiState>,
     caller: Caller,
-    CurrentRequestId(request_id): CurrentRequestId,
+    By(author): By,
     PathIds(tenant, id): PathIds<TenantId, InvitationId>,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -57,7 +58,8 @@ pub async fn resend_invitation(
     caller.must_be_of(&tenant)?;
     // The route is the same for every invitation, so the request is told apart by it too.
     let request = idempotency.request(id.to_string().as_bytes());
-    match resend(&state, &tenant, id, request_id, request.as_ref()).await {
+    let meant = (&tenant, id);
+    match resend(&state, &author, meant, request.as_ref()).await {
         Ok(Ok(mailing)) => {
             mailing.tell_gate(&state).await;
             Ok(accepted(mailing.job.first_state(&tenant, mailing.now())))
@@ -70,9 +72,8 @@ pub async fn resend_invitation(
 /// The mail that is on its way, or the answer from before.
 async fn resend(
     state: &ApiState,
-    tenant: &TenantId,
-    id: InvitationId,
-    request_id: RequestId,
+    author: &Author,
+    (tenant, id): (&TenantId, InvitationId),
     request: Option<&IdempotentRequest>,
 ) -> Result<Result<Mailing, Response>, ApiError> {
     let now = state.clock().now();
@@ -100,7 +101,7 @@ async fn resend(
     if !reissue_invitation(&mut tx, id, issue, &token, now).await? {
         return Err(ApiError::Busy);
     }
-    let mailing = Mailing::write(state, &mut tx, id, request_id, now).await?;
+    let mailing = Mailing::write(state, &mut tx, id, author.request_id, now).await?;
     let answer = |request: &IdempotentRequest| {
         let view = json!(JobView::from(mailing.job.first_state(tenant, now)));
         request.answer(
@@ -110,6 +111,12 @@ async fn resend(
         )
     };
     keep(&mut tx, request, answer, now).await?;
+    let deed = Deed::done(
+        Action::INVITATION_RESEND,
+        AuditedObject::one("invitation", id),
+        json!({ "job_id": mailing.job.id }),
+    );
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     Ok(Ok(mailing))
 }

@@ -1,12 +1,15 @@
 //! `DELETE /tenants/{id}/invitations/{invitation}`.
 
 use axum::{extract::State, http::StatusCode};
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record},
     ids::{InvitationId, TenantId},
     people::{self, InvitationState, find_invitation},
 };
 
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{NoParameters, PathIds},
@@ -34,6 +37,7 @@ use crate::{
 pub async fn revoke_invitation(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathIds(tenant, id): PathIds<TenantId, InvitationId>,
     NoParameters: NoParameters,
 ) -> Result<StatusCode, ApiError> {
@@ -41,6 +45,12 @@ pub async fn revoke_invitation(
     let now = state.clock().now();
     let mut tx = state.database().tenant(&tenant).await?;
     if people::revoke_invitation(&mut tx, id, now).await? {
+        let deed = Deed::done(
+            Action::INVITATION_REVOKE,
+            AuditedObject::one("invitation", id),
+            json!({}),
+        );
+        record(&mut tx, &author, &deed, now).await?;
         tx.commit().await?;
         return Ok(StatusCode::NO_CONTENT);
     }

@@ -11,6 +11,7 @@ use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed},
     ids::JobId,
     jobs::{Choice, JobStatus},
 };
@@ -148,6 +149,13 @@ impl BulkFilter {
 pub fn answer(done: &BulkDone) -> Response {
     let look_after = [(header::RETRY_AFTER, LOOK_AFTER)];
     (StatusCode::ACCEPTED, look_after, Json(done)).into_response()
+}
+
+/// What the audit log is told: the ids of all jobs that it was done to, at most a thousand.
+pub fn told(action: Action, jobs: impl Iterator<Item = JobId>) -> Deed {
+    let ids: Vec<JobId> = jobs.collect();
+    let detail = json!({ "count": ids.len(), "ids": ids });
+    Deed::done(action, AuditedObject::several("job"), detail)
 }
 
 /// The jobs within the limit of `choice`, and whether there are more.

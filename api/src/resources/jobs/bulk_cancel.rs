@@ -3,16 +3,18 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, Author, record},
     ids::{JobId, TenantId},
     jobs::{self, Choice, JobStatus, choose_to_cancel},
 };
 
 use super::{
-    bulk::{BulkDone, BulkOrder, answer, within_limit},
+    bulk::{BulkDone, BulkOrder, answer, told, within_limit},
     cancel::tell_gate,
     repeat::{find_before, keep, or_before},
 };
 use crate::{
+    audit::By,
     auth::TenantCaller,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
@@ -46,13 +48,14 @@ const POSSIBLE: [JobStatus; 4] = [
 pub async fn cancel_jobs(
     State(state): State<ApiState>,
     caller: TenantCaller,
+    By(author): By,
     NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<BulkOrder>,
 ) -> Result<Response, ApiError> {
     let choice = order.accept(&POSSIBLE)?;
     let request = idempotency.request(&raw);
-    match cancel(&state, &caller.tenant, &choice, request.as_ref()).await {
+    match cancel(&state, &author, &caller.tenant, &choice, request.as_ref()).await {
         Ok(Ok((concerned, done))) => {
             tell_gate(&state, &caller.tenant, &concerned).await;
             Ok(answer(&done))
@@ -67,6 +70,7 @@ type Cancelled = (Vec<(JobId, JobStatus)>, BulkDone);
 /// What was cancelled, or the answer from before.
 async fn cancel(
     state: &ApiState,
+    author: &Author,
     tenant: &TenantId,
     choice: &Choice,
     request: Option<&IdempotentRequest>,
@@ -86,6 +90,8 @@ async fn cancel(
     let kept =
         |request: &IdempotentRequest| request.answer(StatusCode::ACCEPTED, None, json!(done));
     keep(&mut tx, request, kept, now).await?;
+    let deed = told(Action::JOBS_CANCEL, concerned.iter().map(|(id, _)| *id));
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     Ok(Ok((concerned, done)))
 }

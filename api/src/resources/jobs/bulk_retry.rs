@@ -3,16 +3,18 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, Author, record},
     ids::{JobId, TenantId},
     jobs::{Choice, JobStatus, choose_to_revive, revive_jobs},
 };
 
 use super::{
-    bulk::{BulkDone, BulkOrder, answer, within_limit},
+    bulk::{BulkDone, BulkOrder, answer, told, within_limit},
     repeat::{find_before, keep, or_before},
     retry::tell_gate,
 };
 use crate::{
+    audit::By,
     auth::TenantCaller,
     enqueue::why_drained,
     error::ApiError,
@@ -46,6 +48,7 @@ const POSSIBLE: [JobStatus; 3] = [JobStatus::Failed, JobStatus::Cancelled, JobSt
 pub async fn retry_jobs(
     State(state): State<ApiState>,
     caller: TenantCaller,
+    By(author): By,
     NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<BulkOrder>,
@@ -56,7 +59,15 @@ pub async fn retry_jobs(
         Ok(chosen) => chosen,
         Err(before) => return Ok(before),
     };
-    match revive(&state, &caller.tenant, &ids, more, request.as_ref()).await {
+    match revive(
+        &state,
+        &author,
+        &caller.tenant,
+        (&ids, more),
+        request.as_ref(),
+    )
+    .await
+    {
         Ok(done) => Ok(answer(&done)),
         Err(error) => or_before(&state, &caller.tenant, request.as_ref(), error).await,
     }
@@ -86,9 +97,9 @@ async fn choose(
 /// Tries them again and tells the gate.
 async fn revive(
     state: &ApiState,
+    author: &Author,
     tenant: &TenantId,
-    ids: &[JobId],
-    more: bool,
+    (ids, more): (&[JobId], bool),
     request: Option<&IdempotentRequest>,
 ) -> Result<BulkDone, ApiError> {
     let now = state.clock().now();
@@ -108,6 +119,8 @@ async fn revive(
     let kept =
         |request: &IdempotentRequest| request.answer(StatusCode::ACCEPTED, None, json!(done));
     keep(&mut tx, request, kept, now).await?;
+    let deed = told(Action::JOBS_RETRY, offers.iter().map(|offer| offer.id));
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     drop(turn);
     tell_gate(state, tenant, &offers).await;

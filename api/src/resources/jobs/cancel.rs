@@ -3,6 +3,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record},
     ids::{JobId, TenantId},
     jobs::{Job, JobStatus, cancel_jobs, find_job},
 };
@@ -13,6 +14,7 @@ use super::{
     view::{JobView, accepted, address},
 };
 use crate::{
+    audit::By,
     auth::Caller,
     enqueue::try_briefly,
     error::ApiError,
@@ -46,6 +48,7 @@ use crate::{
 pub async fn cancel_job(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathId(id): PathId<JobId>,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -54,7 +57,7 @@ pub async fn cancel_job(
     let tenant = tenant_to_search(&state, &caller, id).await?;
     // The route is the same for every job, so the request is told apart by the job too.
     let request = idempotency.request(id.to_string().as_bytes());
-    match cancel(&state, &tenant, id, request.as_ref()).await {
+    match cancel(&state, &author, &tenant, id, request.as_ref()).await {
         Ok(Ok(job)) => {
             tell_gate(&state, &tenant, &[(id, job.status)]).await;
             Ok(accepted(job))
@@ -67,6 +70,7 @@ pub async fn cancel_job(
 /// The job as it is now, or the answer from before.
 async fn cancel(
     state: &ApiState,
+    author: &Author,
     tenant: &TenantId,
     id: JobId,
     request: Option<&IdempotentRequest>,
@@ -91,6 +95,12 @@ async fn cancel(
         request.answer(StatusCode::ACCEPTED, Some(&address(id)), view)
     };
     keep(&mut tx, request, answer, now).await?;
+    let deed = Deed::done(
+        Action::JOB_CANCEL,
+        AuditedObject::one("job", id),
+        json!({ "kind": job.kind, "status": job.status }),
+    );
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     Ok(Ok(job))
 }

@@ -1,9 +1,12 @@
 //! `POST /jobs`.
 
+use std::sync::Arc;
+
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use unity_shared::{
+    audit::Author,
     ids::RequestId,
     jobs::{Enqueued, NewJob},
 };
@@ -15,6 +18,7 @@ use super::{
     write::{Apart, Written, write_apart},
 };
 use crate::{
+    audit::By,
     auth::TenantCaller,
     enqueue::{Fate, Order, why_not_written},
     error::ApiError,
@@ -50,29 +54,46 @@ use crate::{
 pub async fn create_job(
     State(state): State<ApiState>,
     caller: TenantCaller,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<JobOrder>,
 ) -> Result<Response, ApiError> {
     let request = idempotency.request(&raw);
-    match create(&state, &caller, order, request_id, request.as_ref()).await {
+    let orderer = Orderer {
+        caller: &caller,
+        author,
+        request_id,
+    };
+    match create(&state, orderer, order, request.as_ref()).await {
         Ok(response) => Ok(response),
         Err(refusal) => or_before(&state, &caller.tenant, request.as_ref(), refusal).await,
     }
 }
 
+/// Who orders a job.
+struct Orderer<'a> {
+    caller: &'a TenantCaller,
+    author: Arc<Author>,
+    request_id: RequestId,
+}
+
 async fn create(
     state: &ApiState,
-    caller: &TenantCaller,
+    orderer: Orderer<'_>,
     order: JobOrder,
-    request_id: RequestId,
     request: Option<&IdempotentRequest>,
 ) -> Result<Response, ApiError> {
+    let Orderer {
+        caller,
+        author,
+        request_id,
+    } = orderer;
     let now = state.clock().now();
     let job = order.accept(state, caller.role, request_id, now)?;
     let Some(request) = request else {
-        let now = write_together(state, caller, &job).await?;
+        let now = write_together(state, caller, author, &job).await?;
         return Ok(accepted(job.first_state(&caller.tenant, now)));
     };
     // In a transaction with the answer that a repetition gets.
@@ -82,6 +103,7 @@ async fn create(
     };
     let apart = Apart {
         jobs: std::slice::from_ref(&job),
+        author: &author,
         request: Some(request),
         now,
         is_batch: false,
@@ -96,12 +118,14 @@ async fn create(
 async fn write_together(
     state: &ApiState,
     caller: &TenantCaller,
+    author: Arc<Author>,
     job: &NewJob,
 ) -> Result<DateTime<Utc>, ApiError> {
     let places = state.waiting_caps().take(state, &caller.tenant, 1).await?;
     let order = Order {
         tenant: caller.tenant.clone(),
         job: job.clone(),
+        author,
         places,
     };
     let outcome = state

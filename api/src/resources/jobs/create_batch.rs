@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use unity_shared::{
+    audit::Author,
     ids::{JobId, RequestId},
     jobs::{Enqueued, JobStatus, NewJob},
 };
@@ -20,6 +21,7 @@ use super::{
     write::{Apart, Written, write_apart},
 };
 use crate::{
+    audit::By,
     auth::TenantCaller,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
@@ -86,25 +88,42 @@ struct BatchItem {
 pub async fn create_batch(
     State(state): State<ApiState>,
     caller: TenantCaller,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<BatchOrder, BODY_LIMIT_BYTES>,
 ) -> Result<Response, ApiError> {
     let request = idempotency.request(&raw);
-    match create(&state, &caller, order, request_id, request.as_ref()).await {
+    let orderer = Orderer {
+        caller: &caller,
+        author: &author,
+        request_id,
+    };
+    match create(&state, &orderer, order, request.as_ref()).await {
         Ok(response) => Ok(response),
         Err(refusal) => or_before(&state, &caller.tenant, request.as_ref(), refusal).await,
     }
 }
 
+/// Who orders jobs.
+struct Orderer<'a> {
+    caller: &'a TenantCaller,
+    author: &'a Author,
+    request_id: RequestId,
+}
+
 async fn create(
     state: &ApiState,
-    caller: &TenantCaller,
+    orderer: &Orderer<'_>,
     order: BatchOrder,
-    request_id: RequestId,
     request: Option<&IdempotentRequest>,
 ) -> Result<Response, ApiError> {
+    let Orderer {
+        caller,
+        author,
+        request_id,
+    } = *orderer;
     let now = state.clock().now();
     let jobs = accept(state, caller, order, request_id, now)?;
     let answer = |request: &IdempotentRequest, enqueued: &Enqueued| {
@@ -116,6 +135,7 @@ async fn create(
     };
     let apart = Apart {
         jobs: &jobs,
+        author,
         request,
         now,
         is_batch: true,

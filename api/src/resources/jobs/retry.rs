@@ -3,6 +3,7 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record},
     ids::{JobId, TenantId},
     jobs::{Job, JobStatus, find_job, revive_jobs},
     queue::Offer,
@@ -14,6 +15,7 @@ use super::{
     view::{JobView, accepted, address},
 };
 use crate::{
+    audit::By,
     auth::Caller,
     enqueue::{Places, try_briefly, why_drained},
     error::ApiError,
@@ -49,6 +51,7 @@ use crate::{
 pub async fn retry_job(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathId(id): PathId<JobId>,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -60,7 +63,7 @@ pub async fn retry_job(
         return Ok(before);
     }
     let result = match state.waiting_caps().take(&state, &tenant, 1).await {
-        Ok(places) => revive(&state, &tenant, id, places, request.as_ref()).await,
+        Ok(places) => revive(&state, &author, (&tenant, id), places, request.as_ref()).await,
         Err(refusal) => Err(refusal),
     };
     match result {
@@ -99,8 +102,8 @@ async fn look(
 /// The job as it is now, or the answer from before. The gate has been told.
 async fn revive(
     state: &ApiState,
-    tenant: &TenantId,
-    id: JobId,
+    author: &Author,
+    (tenant, id): (&TenantId, JobId),
     places: Places,
     request: Option<&IdempotentRequest>,
 ) -> Result<Result<Job, Response>, ApiError> {
@@ -121,6 +124,12 @@ async fn revive(
     };
     places.check(&mut tx).await?;
     keep(&mut tx, request, answer, now).await?;
+    let deed = Deed::done(
+        Action::JOB_RETRY,
+        AuditedObject::one("job", id),
+        json!({ "kind": job.kind, "status": job.status }),
+    );
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     drop(turn);
     tell_gate(state, tenant, &offers).await;

@@ -4,7 +4,8 @@
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use unity_shared::{
-    jobs::{Enqueued, NewJob, enqueue_jobs},
+    audit::{Author, record},
+    jobs::{Enqueued, NewJob, enqueue_jobs, jobs_created},
     tenancy::RecordedAnswer,
 };
 
@@ -28,6 +29,8 @@ pub enum Written {
 /// Jobs that are one transaction.
 pub struct Apart<'a> {
     pub jobs: &'a [NewJob],
+    /// Who orders them.
+    pub author: &'a Author,
     /// Absent = there is no repetition to keep an answer for.
     pub request: Option<&'a IdempotentRequest>,
     pub now: DateTime<Utc>,
@@ -68,6 +71,7 @@ async fn write(
 ) -> Result<Result<Enqueued, Response>, ApiError> {
     let Apart {
         jobs,
+        author,
         request,
         now,
         is_batch,
@@ -90,6 +94,8 @@ async fn write(
     }
     places.check(&mut tx).await?;
     keep(&mut tx, request, |request| answer(request, &enqueued), now).await?;
+    let created = jobs_created(jobs.iter().map(|job| (job.id, job.kind_name())));
+    record(&mut tx, author, &created, now).await?;
     tx.commit().await?;
     Ok(Ok(enqueued))
 }

@@ -2,7 +2,9 @@
 
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record},
     ids::{TenantId, UserId},
     people::{Member, change_role},
     tenancy::Role,
@@ -10,6 +12,7 @@ use unity_shared::{
 
 use super::view::{refuse, show};
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{IfMatch, JsonBody, NoParameters, PathIds},
@@ -54,6 +57,7 @@ pub struct MemberPatch {
 pub async fn change_member(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathIds(tenant, user): PathIds<TenantId, UserId>,
     NoParameters: NoParameters,
     if_match: IfMatch,
@@ -73,6 +77,12 @@ pub async fn change_member(
             })
             .await?,
         )?;
+        let deed = Deed::done(
+            Action::MEMBER_UPDATE,
+            AuditedObject::one("user", user),
+            json!({ "role": role }),
+        );
+        record(&mut tx, &author, &deed, state.clock().now()).await?;
         tx.commit().await?;
     }
     show(&state, &tenant, user).await

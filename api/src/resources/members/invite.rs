@@ -9,16 +9,17 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
-    ids::{InvitationId, RequestId, TenantId},
+    audit::{Action, AuditedObject, Author, Deed, record},
+    ids::{InvitationId, TenantId},
     people::{EmailAddress, NewInvitation, insert_invitation, is_member},
     tenancy::{Role, find_tenant},
 };
 
 use crate::{
+    audit::By,
     auth::{Actor, Caller},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
-    middleware::CurrentRequestId,
     problem::ProblemBody,
     resources::{
         invitations::{InvitationSent, Mailing, address},
@@ -74,7 +75,7 @@ const PENDING_CONSTRAINT: &str = "invitations_pending_key";
 pub async fn invite_member(
     State(state): State<ApiState>,
     caller: Caller,
-    CurrentRequestId(request_id): CurrentRequestId,
+    By(author): By,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -92,7 +93,8 @@ pub async fn invite_member(
             Actor::ApiKey { .. } => None,
         },
     };
-    match write(&state, &tenant, &invitation, request_id, request.as_ref()).await {
+    let order = (&tenant, &invitation);
+    match write(&state, &author, order, request.as_ref()).await {
         Ok(Ok((sent, mailing))) => {
             mailing.tell_gate(&state).await;
             let location = [(header::LOCATION, address(&tenant, sent.invitation.id))];
@@ -123,9 +125,8 @@ impl MemberOrder {
 /// The invitation and its mail, or the answer from before.
 async fn write(
     state: &ApiState,
-    tenant: &TenantId,
-    invitation: &NewInvitation,
-    request_id: RequestId,
+    author: &Author,
+    (tenant, invitation): (&TenantId, &NewInvitation),
     request: Option<&IdempotentRequest>,
 ) -> Result<Result<(InvitationSent, Mailing), Response>, ApiError> {
     let now = state.clock().now();
@@ -137,7 +138,7 @@ async fn write(
     refuse_member(state, tenant, &invitation.email).await?;
     let token = state.mail_tokens().of_invitation(tenant, invitation.id, 1);
     let written = insert_invitation(&mut tx, invitation, &token, now).await?;
-    let mailing = Mailing::write(state, &mut tx, invitation.id, request_id, now).await?;
+    let mailing = Mailing::write(state, &mut tx, invitation.id, author.request_id, now).await?;
     let sent = InvitationSent {
         invitation: written,
         job_id: mailing.job.id,
@@ -147,6 +148,12 @@ async fn write(
         request.answer(StatusCode::CREATED, Some(&location), json!(sent))
     };
     keep(&mut tx, request, answer, now).await?;
+    let deed = Deed::done(
+        Action::INVITATION_CREATE,
+        AuditedObject::one("invitation", invitation.id),
+        json!({ "email": invitation.email.as_str(), "role": invitation.role, "job_id": mailing.job.id }),
+    );
+    record(&mut tx, author, &deed, now).await?;
     tx.commit().await?;
     Ok(Ok((sent, mailing)))
 }

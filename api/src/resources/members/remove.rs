@@ -1,13 +1,16 @@
 //! `DELETE /tenants/{id}/members/{user}`.
 
 use axum::{extract::State, http::StatusCode};
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record},
     ids::{TenantId, UserId},
     people,
 };
 
 use super::view::refuse;
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{IfMatch, NoParameters, PathIds},
@@ -39,6 +42,7 @@ use crate::{
 pub async fn remove_member(
     State(state): State<ApiState>,
     caller: Caller,
+    By(author): By,
     PathIds(tenant, user): PathIds<TenantId, UserId>,
     NoParameters: NoParameters,
     if_match: IfMatch,
@@ -47,6 +51,12 @@ pub async fn remove_member(
     let mut tx = state.database().tenant(&tenant).await?;
     let meant = |version| if_match.check(version).is_ok();
     refuse(people::remove_member(&mut tx, user, meant).await?)?;
+    let deed = Deed::done(
+        Action::MEMBER_REMOVE,
+        AuditedObject::one("user", user),
+        json!({}),
+    );
+    record(&mut tx, &author, &deed, state.clock().now()).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

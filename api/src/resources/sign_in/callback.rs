@@ -10,9 +10,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record_in},
     ids::{SessionId, TenantId, UserId},
-    people::{IdentityProvider, NewPerson, Vouched, admit_vouched, find_member, take_sign_in},
+    people::{
+        IdentityProvider, NewPerson, Recognised, Vouched, admit_vouched, find_member, take_sign_in,
+    },
     sessions::{
         NewSession, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
         insert_session,
@@ -26,10 +30,12 @@ use super::{
     start::find_provider,
 };
 use crate::{
+    audit::{Refusal, Visitor},
     auth::{Subject, TokenPair, issue},
     error::{ApiError, EntryError},
     extract::QueryParameters,
     problem::ProblemBody,
+    resources::CALLBACK,
     state::ApiState,
 };
 
@@ -65,25 +71,59 @@ const RACED: [&str; 3] = ["users_email_key", "identities_pkey", "memberships_pke
 )]
 pub async fn finish_sign_in(
     State(state): State<ApiState>,
+    visitor: Visitor,
     headers: HeaderMap,
     QueryParameters(answer): QueryParameters<Answer>,
 ) -> Result<Response, ApiError> {
     let (begun, provider) = take(&state, &headers, answer.state.as_deref()).await?;
+    match finish(&state, &visitor, answer, &begun, provider).await {
+        Ok(tokens) => {
+            let cookie = [(header::SET_COOKIE, state.sign_ins().clear_cookie()?)];
+            Ok((cookie, Json(tokens)).into_response())
+        }
+        Err(error) => {
+            if error.is_refusal() {
+                tell_of_failed(&state, &visitor, begun.tenant, &error);
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn finish(
+    state: &ApiState,
+    visitor: &Visitor,
+    answer: Answer,
+    begun: &SignInState,
+    provider: IdentityProvider,
+) -> Result<TokenPair, ApiError> {
     let tenant = &begun.tenant;
     if answer.iss.is_some_and(|issuer| issuer != provider.issuer) {
         return Err(refused(tenant, "the answer is another provider's"));
     }
     let code = answer.code.filter(|code| code.len() <= LONGEST);
     let code = code.ok_or_else(|| refused(tenant, "the provider let nobody in"))?;
-    let claims = Provider::discover(&state, tenant, provider.clone())
+    let claims = Provider::discover(state, tenant, provider.clone())
         .await?
-        .redeem(state.sign_ins(), &begun, code, state.clock())
+        .redeem(state.sign_ins(), begun, code, state.clock())
         .await
         .ok_or(EntryError::SignInFailed)?;
-    let user = admit(&state, tenant, provider, claims).await?;
-    let tokens = open_session(&state, tenant, user).await?;
-    let cookie = [(header::SET_COOKIE, state.sign_ins().clear_cookie()?)];
-    Ok((cookie, Json(tokens)).into_response())
+    let user = admit(state, visitor, tenant, provider, claims).await?;
+    open_session(state, visitor, tenant, user).await
+}
+
+/// Only where the sign-in was begun at this tenant: a state that somebody made up names any.
+fn tell_of_failed(state: &ApiState, visitor: &Visitor, tenant: TenantId, error: &ApiError) {
+    let refusal = Refusal {
+        author: visitor.anonymous(),
+        tenant: Some(tenant),
+        crossed: false,
+        object: AuditedObject::several("session"),
+        method: "GET".to_owned(),
+        route: CALLBACK.to_owned(),
+        code: error.code().to_owned(),
+    };
+    state.tell_later(|state| async move { state.denials().tell(refusal).await });
 }
 
 /// The sign-in that this browser began, used up, and the tenant's provider as it is now.
@@ -112,6 +152,7 @@ async fn take(
 
 async fn admit(
     state: &ApiState,
+    visitor: &Visitor,
     tenant: &TenantId,
     provider: IdentityProvider,
     claims: Claims,
@@ -139,12 +180,22 @@ async fn admit(
         },
         default_role: provider.default_role,
     };
+    let now = state.clock().now();
     let mut tx = state.database().registrar().begin().await?;
-    let user = admit_vouched(&mut tx, tenant, &vouched, state.clock().now())
+    let recognised = admit_vouched(&mut tx, tenant, &vouched, now)
         .await
         .map_err(after_refusal)?;
-    let user =
-        user.ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
+    let Recognised { user, admitted_as } = recognised
+        .ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
+    if let Some(role) = admitted_as {
+        let author = visitor.person(user, vouched.email.as_str());
+        let deed = Deed::done(
+            Action::MEMBER_ADD,
+            AuditedObject::one("user", user),
+            json!({ "role": role, "issuer": vouched.issuer }),
+        );
+        record_in(&mut tx, &author, Some(tenant), &deed, now).await?;
+    }
     tx.commit().await?;
     Ok(user)
 }
@@ -167,6 +218,7 @@ fn after_refusal(error: QuotaError) -> ApiError {
 /// A session of this tenant and of no other.
 async fn open_session(
     state: &ApiState,
+    visitor: &Visitor,
     tenant: &TenantId,
     user: UserId,
 ) -> Result<TokenPair, ApiError> {
@@ -190,6 +242,13 @@ async fn open_session(
     let refresh = RefreshToken::generate();
     insert_session(&mut tx, &session, now).await?;
     insert_refresh_token(&mut tx, session.id, &refresh, now + SESSION_LIFE, now).await?;
+    let author = visitor.person(user, &account.email);
+    let deed = Deed::done(
+        Action::SESSION_BEGIN,
+        AuditedObject::one("session", session.id),
+        json!({ "with": "identity_provider" }),
+    );
+    record_in(&mut tx, &author, Some(tenant), &deed, now).await?;
     tx.commit().await?;
     let subject = Subject {
         session: session.id,

@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record_for_platform},
     db::DbError,
     ids::{SwitchId, TenantId},
     jobs::{Switch, SwitchAction, SwitchScope, insert_switch},
@@ -18,6 +19,7 @@ use unity_shared::{
 
 use super::tell_gate;
 use crate::{
+    audit::By,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     problem::ProblemBody,
@@ -70,6 +72,7 @@ const LONGEST: TimeDelta = TimeDelta::days(366);
 )]
 pub async fn create_switch(
     State(state): State<ApiState>,
+    By(author): By,
     NoParameters: NoParameters,
     idempotency: Idempotency,
     JsonBody { value: order, raw }: JsonBody<SwitchOrder>,
@@ -79,7 +82,7 @@ pub async fn create_switch(
         return Ok(before);
     }
     let switch = order.accept(&state)?;
-    match write(&state, &switch, request.as_ref()).await {
+    match write(&state, &author, &switch, request.as_ref()).await {
         Ok(()) => {
             tell_gate(&state).await;
             let location = [(header::LOCATION, address(switch.id))];
@@ -114,6 +117,7 @@ async fn find_before(
 
 async fn write(
     state: &ApiState,
+    author: &Author,
     switch: &Switch,
     request: Option<&IdempotentRequest>,
 ) -> Result<(), DbError> {
@@ -124,6 +128,16 @@ async fn write(
         let recorded = request.answer(StatusCode::CREATED, Some(&location), json!(switch));
         insert_platform_answer(&mut tx, &request.key, &recorded, switch.created_at).await?;
     }
+    let deed = Deed::done(
+        Action::SWITCH_CREATE,
+        AuditedObject::one("switch", switch.id),
+        json!({
+            "scope": switch.scope, "action": switch.action, "reason": switch.reason,
+            "expires_at": switch.expires_at,
+        }),
+    );
+    let concerned = switch.scope.tenant.as_ref();
+    record_for_platform(&mut tx, author, concerned, &deed, switch.created_at).await?;
     tx.commit().await
 }
 

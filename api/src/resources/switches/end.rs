@@ -1,10 +1,16 @@
 //! `DELETE /switches/{id}`.
 
 use axum::{extract::State, http::StatusCode};
-use unity_shared::{ids::SwitchId, jobs};
+use serde_json::json;
+use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record_for_platform},
+    ids::SwitchId,
+    jobs,
+};
 
 use super::tell_gate;
 use crate::{
+    audit::By,
     error::ApiError,
     extract::{NoParameters, PathId},
     problem::ProblemBody,
@@ -25,15 +31,22 @@ use crate::{
 )]
 pub async fn end_switch(
     State(state): State<ApiState>,
+    By(author): By,
     PathId(id): PathId<SwitchId>,
     NoParameters: NoParameters,
 ) -> Result<StatusCode, ApiError> {
-    let mut tx = state.database().operator().statement().await?;
-    let was_on = jobs::end_switch(&mut tx, id, state.clock().now()).await?;
-    drop(tx);
-    if !was_on {
-        return Err(ApiError::NotFound);
-    }
+    let now = state.clock().now();
+    let mut tx = state.database().operator().begin().await?;
+    let scope = jobs::end_switch(&mut tx, id, now)
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    let deed = Deed::done(
+        Action::SWITCH_END,
+        AuditedObject::one("switch", id),
+        json!({ "scope": scope }),
+    );
+    record_for_platform(&mut tx, &author, scope.tenant.as_ref(), &deed, now).await?;
+    tx.commit().await?;
     tell_gate(&state).await;
     Ok(StatusCode::NO_CONTENT)
 }

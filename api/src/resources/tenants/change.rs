@@ -5,9 +5,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use unity_shared::{
-    ids::{RequestId, TenantId},
+    audit::{Action, AuditedObject, Author, Deed, record, record_for_platform},
+    ids::TenantId,
     tenancy::{
         Plan, QuotaOverrides, Role, Tenant, TenantChange, TenantStatus, lock_own_tenant,
         lock_tenant, rename_tenant, update_tenant,
@@ -16,11 +17,11 @@ use unity_shared::{
 
 use super::{order::read_quota, view::Changed, view::TenantChanged};
 use crate::{
+    audit::By,
     auth::Caller,
     error::ApiError,
     extract::{IfMatch, JsonBody, NoParameters, PathId},
     merge_patch::Stated,
-    middleware::CurrentRequestId,
     problem::ProblemBody,
     state::ApiState,
     violations::Violations,
@@ -72,30 +73,30 @@ pub struct TenantPatch {
 pub async fn change_tenant(
     State(state): State<ApiState>,
     caller: Caller,
-    CurrentRequestId(request_id): CurrentRequestId,
+    By(author): By,
     PathId(id): PathId<TenantId>,
     NoParameters: NoParameters,
     if_match: IfMatch,
     JsonBody { value: patch, .. }: JsonBody<TenantPatch>,
 ) -> Result<Response, ApiError> {
     let changed = match caller.tenant {
-        None => change(&state, &id, &if_match, patch, request_id).await?,
+        None => change(&state, &author, &id, &if_match, patch).await?,
         // Decided before the database is asked: for another's tenant and for none, nothing differs.
         Some(own) if own != id => return Err(ApiError::NotFound),
         Some(_) if patch.is_for_operators() => {
             return Err(ApiError::RoleInsufficient(Role::SystemAdmin));
         }
-        Some(own) => rename(&state, &own, &if_match, patch).await?,
+        Some(own) => rename(&state, &author, &own, &if_match, patch).await?,
     };
     Ok(changed.view().into_response())
 }
 
 async fn change(
     state: &ApiState,
+    author: &Author,
     id: &TenantId,
     if_match: &IfMatch,
     patch: TenantPatch,
-    request_id: RequestId,
 ) -> Result<Changed, ApiError> {
     let now = state.clock().now();
     let mut tx = state.database().operator().begin().await?;
@@ -113,8 +114,9 @@ async fn change(
     let changed = if only_renamed {
         Changed { tenant, job: None }
     } else {
-        Changed::provisioned(&mut tx, tenant, request_id, now).await?
+        Changed::provisioned(&mut tx, tenant, author.request_id, now).await?
     };
+    record_for_platform(&mut tx, author, Some(id), &deed(&before, &after, id), now).await?;
     tx.commit().await?;
     changed.tell_gate(state, now).await;
     Ok(changed)
@@ -122,6 +124,7 @@ async fn change(
 
 async fn rename(
     state: &ApiState,
+    author: &Author,
     own: &TenantId,
     if_match: &IfMatch,
     patch: TenantPatch,
@@ -132,12 +135,23 @@ async fn rename(
     if after.name == tenant.name {
         return Ok(Changed { tenant, job: None });
     }
-    if !rename_tenant(&mut tx, &after.name, tenant.version, state.clock().now()).await? {
+    let (before, now) = (values(&tenant), state.clock().now());
+    if !rename_tenant(&mut tx, &after.name, tenant.version, now).await? {
         return Err(ApiError::Busy);
     }
     let tenant = lock_own_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    record(&mut tx, author, &deed(&before, &after, own), now).await?;
     tx.commit().await?;
     Ok(Changed { tenant, job: None })
+}
+
+fn deed(before: &TenantChange, after: &TenantChange, id: &TenantId) -> Deed {
+    let told = |values: &TenantChange| json!({ "name": values.name, "plan": values.plan, "resource_quota": values.quota });
+    Deed::done(
+        Action::TENANT_UPDATE,
+        AuditedObject::one("tenant", id),
+        json!({ "before": told(before), "after": told(after) }),
+    )
 }
 
 fn values(tenant: &Tenant) -> TenantChange {

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record_for_platform},
     db::{DbError, Operator, PlatformTx},
     ids::{JobId, RequestId, TenantId, TenantUid},
     jobs::{
@@ -25,6 +26,7 @@ use unity_shared::{
 
 use super::order::{AcceptedTenant, TenantOrder};
 use crate::{
+    audit::By,
     enqueue::{self, announce_limits},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
@@ -99,6 +101,7 @@ struct Plans {
 )]
 pub async fn create_tenant(
     State(state): State<ApiState>,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     NoParameters: NoParameters,
     idempotency: Idempotency,
@@ -110,7 +113,7 @@ pub async fn create_tenant(
         return Ok(replayed);
     }
     let plans = plan(&state, order, request_id).await?;
-    match write(&state, &plans, repeatable.as_ref()).await {
+    match write(&state, &author, &plans, repeatable.as_ref()).await {
         Ok(created) => {
             tell_gate(&state, &plans).await;
             Ok(answer(&created, plans.job.id))
@@ -184,6 +187,7 @@ async fn plan(
 
 async fn write(
     state: &ApiState,
+    author: &Author,
     plans: &Plans,
     request: Option<&IdempotentRequest>,
 ) -> Result<TenantCreated, DbError> {
@@ -212,6 +216,15 @@ async fn write(
     if let Some(request) = request {
         keep_answer(&mut tx, request, &created, *now).await?;
     }
+    let deed = Deed::done(
+        Action::TENANT_CREATE,
+        AuditedObject::one("tenant", &tenant.id),
+        json!({
+            "name": tenant.name, "plan": tenant.plan, "resource_quota": created.resource_quota,
+            "admin_email": admin.email, "job_id": job.id,
+        }),
+    );
+    record_for_platform(&mut tx, author, Some(&tenant.id), &deed, *now).await?;
     tx.commit().await?;
     Ok(created)
 }

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record_for_platform},
     ids::TenantId,
     jobs::kinds::queue_names,
     queue::GateError,
@@ -13,6 +15,7 @@ use unity_shared::{
 };
 
 use crate::{
+    audit::By,
     auth::Caller,
     enqueue::announce_limits,
     error::ApiError,
@@ -113,17 +116,25 @@ pub async fn get_job_limits(
 )]
 pub async fn put_job_limits(
     State(state): State<ApiState>,
+    By(author): By,
     PathId(id): PathId<TenantId>,
     NoParameters: NoParameters,
     JsonBody { value: order, .. }: JsonBody<JobLimitsOrder>,
 ) -> Result<Json<JobLimitsView>, ApiError> {
     let own = order.accept(&state)?;
+    let now = state.clock().now();
     let mut tx = state.database().operator().begin().await?;
     let plan = lock_plan(&mut tx, &id).await?.ok_or(ApiError::NotFound)?;
     check_against_plan(&own, plan)?;
-    let (limits, status) = update_job_limits(&mut tx, &id, &own, state.clock().now())
+    let (limits, status) = update_job_limits(&mut tx, &id, &own, now)
         .await?
         .ok_or(ApiError::NotFound)?;
+    let deed = Deed::done(
+        Action::JOB_LIMITS_UPDATE,
+        AuditedObject::one("tenant", &id),
+        json!(limits.limits),
+    );
+    record_for_platform(&mut tx, &author, Some(&id), &deed, now).await?;
     tx.commit().await?;
     announce_limits(state.gate(), &limits.clone().for_gate(status)).await;
     state.waiting_caps().forget(&id);

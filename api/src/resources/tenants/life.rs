@@ -12,7 +12,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
-    ids::{RequestId, TenantId},
+    audit::{Action, AuditedObject, Author, Deed, record_for_platform},
+    ids::{JobId, TenantId},
     tenancy::{
         LifeStep, Stepped, find_platform_answer, insert_platform_answer, lock_tenant, take_step,
     },
@@ -20,9 +21,9 @@ use unity_shared::{
 
 use super::view::{Changed, Refused, TenantChanged};
 use crate::{
+    audit::By,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, IfMatch, NoParameters, OptionalJson, PathId},
-    middleware::CurrentRequestId,
     problem::ProblemBody,
     state::ApiState,
     violations::Violations,
@@ -43,7 +44,23 @@ struct Wish {
     step: LifeStep,
     reason: Option<String>,
     if_match: IfMatch,
-    request_id: RequestId,
+}
+
+impl Wish {
+    /// As the audit log is told, with the job that brings the namespace in line.
+    fn deed(&self, job: Option<JobId>) -> Deed {
+        let (action, purge_after) = match self.step {
+            LifeStep::Suspend => (Action::TENANT_SUSPEND, None),
+            LifeStep::Resume => (Action::TENANT_RESUME, None),
+            LifeStep::Restore => (Action::TENANT_RESTORE, None),
+            LifeStep::Delete { purge_after } => (Action::TENANT_DELETE, Some(purge_after)),
+        };
+        Deed::done(
+            action,
+            AuditedObject::one("tenant", &self.tenant),
+            json!({ "reason": self.reason, "purge_after": purge_after, "job_id": job }),
+        )
+    }
 }
 
 macro_rules! step_route {
@@ -74,7 +91,7 @@ macro_rules! step_route {
         )]
         pub async fn $name(
             State(state): State<ApiState>,
-            CurrentRequestId(request_id): CurrentRequestId,
+            By(author): By,
             PathId(tenant): PathId<TenantId>,
             NoParameters: NoParameters,
             idempotency: Idempotency,
@@ -84,8 +101,8 @@ macro_rules! step_route {
             // The route names no tenant, so the request that is kept must.
             let request = idempotency.request(&[tenant.as_str().as_bytes(), b"\n", &raw].concat());
             let reason = order.accept()?;
-            let wish = Wish { tenant, step: $step, reason, if_match, request_id };
-            take_once(&state, &wish, request).await
+            let wish = Wish { tenant, step: $step, reason, if_match };
+            take_once(&state, &author, &wish, request).await
         }
     };
 }
@@ -135,7 +152,7 @@ step_route!(
 )]
 pub async fn delete_tenant(
     State(state): State<ApiState>,
-    CurrentRequestId(request_id): CurrentRequestId,
+    By(author): By,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
     if_match: IfMatch,
@@ -146,9 +163,8 @@ pub async fn delete_tenant(
         step: LifeStep::Delete { purge_after },
         reason: None,
         if_match,
-        request_id,
     };
-    take_once(&state, &wish, None).await
+    take_once(&state, &author, &wish, None).await
 }
 
 impl StepOrder {
@@ -168,6 +184,7 @@ impl StepOrder {
 /// Takes the step, or answers as an equal request was answered before.
 async fn take_once(
     state: &ApiState,
+    author: &Author,
     wish: &Wish,
     request: Option<IdempotentRequest>,
 ) -> Result<Response, ApiError> {
@@ -175,7 +192,7 @@ async fn take_once(
     if let Some(before) = find_before(state, request).await? {
         return Ok(before);
     }
-    match take(state, wish, request).await {
+    match take(state, author, wish, request).await {
         Ok(changed) => Ok(changed.into_response()),
         Err(Refused::Database(error)) if IdempotentRequest::lost_race(&error) => {
             find_before(state, request)
@@ -207,6 +224,7 @@ async fn find_before(
 
 async fn take(
     state: &ApiState,
+    author: &Author,
     wish: &Wish,
     request: Option<&IdempotentRequest>,
 ) -> Result<TenantChanged, Refused> {
@@ -224,12 +242,14 @@ async fn take(
             return Err(ApiError::TenantState { status, action }.into());
         }
     };
-    let changed = Changed::provisioned(&mut tx, tenant, wish.request_id, now).await?;
+    let changed = Changed::provisioned(&mut tx, tenant, author.request_id, now).await?;
     let view = changed.view();
     if let Some(request) = request {
         let recorded = request.answer(StatusCode::OK, None, json!(view));
         insert_platform_answer(&mut tx, &request.key, &recorded, now).await?;
     }
+    let deed = wish.deed(changed.job.as_ref().map(|job| job.id));
+    record_for_platform(&mut tx, author, Some(&wish.tenant), &deed, now).await?;
     tx.commit().await?;
     changed.tell_gate(state, now).await;
     tracing::info!(tenant = %wish.tenant, "tenant {}", wish.step.participle());

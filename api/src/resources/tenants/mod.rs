@@ -16,6 +16,8 @@ use utoipa_axum::routes;
 
 use crate::auth::{Access, Routes};
 
+pub use view::Refused;
+
 /// The routes of this resource, each with its rule.
 pub fn register(routes: Routes) -> Routes {
     routes

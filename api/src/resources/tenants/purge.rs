@@ -4,6 +4,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use unity_shared::{
+    audit::{Action, AuditedObject, Author, Deed, record_for_platform},
     ids::{RequestId, TenantId},
     jobs::{
         Enqueued, NewJob, enqueue_as_operator,
@@ -14,6 +15,7 @@ use unity_shared::{
 
 use super::view::Refused;
 use crate::{
+    audit::By,
     enqueue::tell_gate,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathId},
@@ -47,6 +49,7 @@ use crate::{
 )]
 pub async fn purge_tenant(
     State(state): State<ApiState>,
+    By(author): By,
     CurrentRequestId(request_id): CurrentRequestId,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
@@ -59,7 +62,7 @@ pub async fn purge_tenant(
         return Ok(before);
     }
     let now = state.clock().now();
-    match write(&state, &tenant, request.as_ref(), request_id, now).await {
+    match write(&state, &author, &tenant, request.as_ref(), request_id, now).await {
         Ok(job) => {
             let platform = TenantId::platform();
             let written = Enqueued {
@@ -95,6 +98,7 @@ async fn find_before(
 
 async fn write(
     state: &ApiState,
+    author: &Author,
     id: &TenantId,
     request: Option<&IdempotentRequest>,
     request_id: RequestId,
@@ -117,6 +121,12 @@ async fn write(
         let recorded = request.answer(StatusCode::ACCEPTED, Some(&address(job.id)), json!(view));
         insert_platform_answer(&mut tx, &request.key, &recorded, now).await?;
     }
+    let deed = Deed::done(
+        Action::TENANT_ORDER_PURGE,
+        AuditedObject::one("tenant", id),
+        json!({ "job_id": job.id }),
+    );
+    record_for_platform(&mut tx, author, Some(id), &deed, now).await?;
     tx.commit().await?;
     Ok(job)
 }

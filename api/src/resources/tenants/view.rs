@@ -50,7 +50,7 @@ impl Changed {
     pub async fn provisioned(
         tx: &mut PlatformTx<Operator>,
         tenant: Tenant,
-        request_id: RequestId,
+        request_id: Option<RequestId>,
         now: DateTime<Utc>,
     ) -> Result<Self, ApiError> {
         if !tenant.status.in_use() {
@@ -58,7 +58,7 @@ impl Changed {
         }
         let mut job = NewJob::new(&spec_of::<ProvisionNamespace>(), &json!({}), now)
             .map_err(|error| ApiError::Defect(error.to_string()))?;
-        job.request_id = Some(request_id);
+        job.request_id = request_id;
         enqueue_as_operator(tx, &tenant.id, &job, now).await?;
         let job = Some(job);
         Ok(Self { tenant, job })

@@ -4,9 +4,14 @@ use std::ops::RangeInclusive;
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use unity_shared::fleet::{Pool, PoolChange, find_pool, update_pool};
+use serde_json::json;
+use unity_shared::{
+    audit::{Action, AuditedObject, Deed, record_for_platform},
+    fleet::{Pool, PoolChange, find_pool, update_pool},
+};
 
 use crate::{
+    audit::By,
     enqueue::try_briefly,
     error::ApiError,
     extract::{JsonBody, NoParameters, PathId, PoolName},
@@ -58,6 +63,7 @@ const REPLICAS: RangeInclusive<i64> = 0..=10_000;
 )]
 pub async fn change_worker_pool(
     State(state): State<ApiState>,
+    By(author): By,
     PathId(PoolName(name)): PathId<PoolName>,
     NoParameters: NoParameters,
     JsonBody { value: patch, .. }: JsonBody<PoolPatch>,
@@ -84,6 +90,12 @@ pub async fn change_worker_pool(
     let pool = find_pool(&mut tx, alive_since, &name)
         .await?
         .ok_or(ApiError::NotFound)?;
+    let deed = Deed::done(
+        Action::WORKER_POOL_UPDATE,
+        AuditedObject::one("worker_pool", &name),
+        json!({ "concurrency": pool.concurrency, "paused": pool.paused }),
+    );
+    record_for_platform(&mut tx, &author, None, &deed, state.clock().now()).await?;
     tx.commit().await?;
     if change != PoolChange::default() {
         try_briefly(

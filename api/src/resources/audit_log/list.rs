@@ -1,0 +1,151 @@
+//! `GET /audit-log`.
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Datelike, Utc};
+use serde::{Deserialize, Serialize};
+use unity_shared::audit::{AuditFilter, AuditResult, AuditRow};
+
+use super::Log;
+use crate::{
+    auth::Caller,
+    error::ApiError,
+    extract::QueryParameters,
+    page_token::Scope,
+    problem::ProblemBody,
+    resources::page::{Page, PageLimit},
+    state::ApiState,
+};
+
+/// Which entries, and which page of them.
+#[derive(Debug, Deserialize, Serialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// A tenant's log, for a system administrator; absent = the caller's own, or the platform's.
+    tenant: Option<String>,
+    /// Only this action, for example `job.create`.
+    action: Option<String>,
+    /// Only what the actor of this id did.
+    actor: Option<String>,
+    /// Only what was done to the object of this id, also where it is one of several.
+    object: Option<String>,
+    /// Only what was done to objects of this type.
+    object_type: Option<String>,
+    /// Only this result.
+    result: Option<AuditResult>,
+    /// Only from this instant on.
+    from: Option<DateTime<Utc>>,
+    /// Only before this instant.
+    to: Option<DateTime<Utc>>,
+    /// Items of a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    #[serde(skip_serializing)]
+    limit: Option<i64>,
+    /// `next_page_token` of the page before.
+    #[serde(skip_serializing)]
+    page_token: Option<String>,
+}
+
+/// Longest text of a filter, in characters.
+const TEXT_LIMIT: usize = 200;
+
+/// Lists the entries of an audit log, the last first.
+#[utoipa::path(
+    get,
+    path = "/audit-log",
+    tag = "audit",
+    params(AuditQuery),
+    responses(
+        (status = 200, description = "A page of entries.", body = Page<AuditRow>),
+        (status = 404, description = "Not the caller's log.", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list_audit_log(
+    State(state): State<ApiState>,
+    caller: Caller,
+    QueryParameters(query): QueryParameters<AuditQuery>,
+) -> Result<Json<Page<AuditRow>>, ApiError> {
+    let limit = PageLimit::read(query.limit)?;
+    query.check()?;
+    let log = Log::of(&caller, query.tenant.as_deref())?;
+    let canonical = serde_json::to_string(&query)
+        .map_err(|error| ApiError::Defect(format!("a filter could not be written: {error}")))?;
+    let owner = caller
+        .tenant
+        .as_ref()
+        .map_or("platform", |own| own.as_str());
+    let scope = Scope {
+        listing: "audit-log",
+        owner,
+        filter: &canonical,
+    };
+    let tokens = state.page_tokens();
+    let before = match &query.page_token {
+        Some(token) => {
+            let last = tokens.open(&scope, token)?;
+            Some(last.parse::<i64>().map_err(|_| ApiError::PageToken)?)
+        }
+        None => None,
+    };
+    let rows = log
+        .list(&state, &query.filter(before, limit.rows()))
+        .await?;
+    Ok(Json(limit.page(rows, tokens, &scope, |row| {
+        row.sequence.to_string()
+    })))
+}
+
+impl AuditQuery {
+    fn check(&self) -> Result<(), ApiError> {
+        for (name, text) in [
+            ("tenant", &self.tenant),
+            ("action", &self.action),
+            ("actor", &self.actor),
+            ("object", &self.object),
+            ("object_type", &self.object_type),
+        ] {
+            let Some(text) = text else { continue };
+            if text.chars().any(char::is_control) || text.chars().count() > TEXT_LIMIT {
+                return Err(ApiError::Query(format!(
+                    "{name} must have at most {TEXT_LIMIT} characters and no control characters"
+                )));
+            }
+        }
+        // PostgreSQL's calendar is shorter than the one that the parser knows.
+        for (name, instant) in [("from", self.from), ("to", self.to)] {
+            if instant.is_some_and(|instant| !(1..=9999).contains(&instant.year())) {
+                return Err(ApiError::Query(format!(
+                    "{name} must be of the years 1 to 9999"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn filter(self, before: Option<i64>, limit: i64) -> AuditFilter {
+        let Self {
+            tenant: _,
+            action,
+            actor,
+            object,
+            object_type,
+            result,
+            from,
+            to,
+            limit: _,
+            page_token: _,
+        } = self;
+        AuditFilter {
+            action,
+            actor,
+            object,
+            object_type,
+            result,
+            from,
+            to,
+            before,
+            limit,
+        }
+    }
+}
