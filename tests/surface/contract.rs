@@ -21,7 +21,7 @@ use super::{
     operations::{document, operations},
     roles::admits,
 };
-use crate::harness::{Answer, Caller, Stack, StackOptions};
+use crate::harness::{Answer, Caller, Stack, StackOptions, tenant_body};
 
 async fn still_stack() -> Stack {
     let options = StackOptions {
@@ -387,10 +387,7 @@ async fn every_operations_answer_is_what_its_schema_says() {
     };
     let created = stack
         .admin
-        .post(
-            "/api/v1/tenants",
-            &json!({ "id": "schema", "name": "Schema" }),
-        )
+        .post("/api/v1/tenants", &tenant_body("schema"))
         .await
         .expect(201);
     conforms("create_tenant", &created);

@@ -53,8 +53,12 @@ async fn objects_of(stack: &Stack, tenant: &'static str, caller: &Caller) -> Obj
         .post("/api/v1/switches", &order)
         .await
         .expect(201);
+    let order = json!({ "reason": "a test", "minutes": 1, "role": "tenant-viewer" });
+    let grants = format!("/api/v1/tenants/{tenant}/act-as");
+    let grant = stack.admin.post(&grants, &order).await.expect(201);
     Objects::from([
         ("tenants", tenant.to_owned()),
+        ("act-as", grant.text_of("id")),
         ("jobs", stack.probe(caller, json!({})).await),
         ("members", user),
         ("invitations", invitation),
@@ -65,7 +69,14 @@ async fn objects_of(stack: &Stack, tenant: &'static str, caller: &Caller) -> Obj
 
 fn nobodys() -> Objects {
     let mut objects = Objects::from([("tenants", "nobody".to_owned())]);
-    for kind in ["jobs", "members", "invitations", "api-keys", "switches"] {
+    for kind in [
+        "jobs",
+        "members",
+        "act-as",
+        "invitations",
+        "api-keys",
+        "switches",
+    ] {
         objects.insert(kind, uuid::Uuid::now_v7().to_string());
     }
     objects
