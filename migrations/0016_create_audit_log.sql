@@ -201,32 +201,6 @@ BEGIN
 END
 $$;
 
--- Tells of jobs that were written together, within the statement that writes them. Each entry names its
--- jobs: the one in `object_id`, or several in `detail.ids`. `wanted` is how many were to be written; the
--- entries lose those that were left out.
-CREATE FUNCTION tell_of_enqueued(entries jsonb, written uuid[], wanted integer, happened_at timestamptz) RETURNS bigint
-    LANGUAGE plpgsql
-AS $$
-BEGIN
-    IF written IS NULL OR jsonb_array_length(entries) = 0 THEN
-        RETURN 0;
-    END IF;
-    IF cardinality(written) < wanted THEN
-        SELECT coalesce(jsonb_agg(CASE WHEN kept.ids IS NULL THEN entry
-                                       ELSE jsonb_set(entry, '{detail}', entry -> 'detail'
-                                            || jsonb_build_object('ids', kept.ids, 'count', jsonb_array_length(kept.ids)))
-                                  END ORDER BY place), '[]') INTO entries
-        FROM jsonb_array_elements(entries) WITH ORDINALITY AS stated (entry, place)
-        CROSS JOIN LATERAL (SELECT jsonb_agg(id ORDER BY number) AS ids
-                            FROM jsonb_array_elements_text(entry -> 'detail' -> 'ids') WITH ORDINALITY AS named (id, number)
-                            WHERE id::uuid = ANY (written)) AS kept
-        WHERE (entry ->> 'object_id')::uuid = ANY (written) OR kept.ids IS NOT NULL;
-    END IF;
-    RETURN audit(entries, happened_at);
-END
-$$;
-GRANT EXECUTE ON FUNCTION tell_of_enqueued(jsonb, uuid[], integer, timestamptz) TO unity_app, unity_engine, unity_operator;
-
 ALTER FUNCTION audit_part(text) OWNER TO unity_auditor;
 ALTER FUNCTION audit_hash(audit_log) OWNER TO unity_auditor;
 ALTER FUNCTION audit(jsonb, timestamptz) OWNER TO unity_auditor;

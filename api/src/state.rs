@@ -17,7 +17,7 @@ use unity_shared::{
 use crate::{
     audit::Denials,
     auth::{ActAsTokens, KeyOwners, KeyUses, Passwords, SessionOwners, SigningKeys},
-    enqueue::{GroupCommit, WaitingCaps, start_group_commit},
+    enqueue::{GroupCommit, ToldOrders, WaitingCaps, start_group_commit},
     error::ApiError,
     limits::{AddressLimit, Addresses, CallLimiter},
     look_up::{JobReads, start_job_reads},
@@ -73,6 +73,7 @@ struct Inner {
     passwords: Passwords,
     waiting_caps: WaitingCaps,
     group_commit: GroupCommit,
+    told_orders: ToldOrders,
     job_reads: JobReads,
     addresses: Option<Addresses>,
     calls: Option<CallLimiter>,
@@ -100,8 +101,10 @@ impl ApiState {
         let probe_jobs = options.probe_jobs;
         let public_url = options.public_url.as_deref().unwrap_or_default();
         let is_tls = public_url.starts_with("https://");
+        let told_orders = ToldOrders::start(database.clone(), clock.clone());
         Self(Arc::new(Inner {
-            group_commit: start_group_commit(&database, &gate, &clock),
+            group_commit: start_group_commit(&database, &gate, &clock, &told_orders),
+            told_orders,
             job_reads: start_job_reads(database.clone()),
             key_owners: KeyOwners::new(database.clone(), clock.clone()),
             act_as_tokens: ActAsTokens::new(database.clone(), clock.clone()),
@@ -222,6 +225,16 @@ impl ApiState {
 
     pub(crate) fn group_commit(&self) -> &GroupCommit {
         &self.0.group_commit
+    }
+
+    /// The way into the audit log for jobs that were ordered.
+    pub(crate) fn told_orders(&self) -> &ToldOrders {
+        &self.0.told_orders
+    }
+
+    /// Before the process goes: whatever the audit log is still owed is told, for some seconds at most.
+    pub async fn finish(&self) {
+        self.0.told_orders.finish().await;
     }
 
     pub(crate) fn job_reads(&self) -> &JobReads {

@@ -67,6 +67,7 @@ async fn an_administrator_acts_in_a_tenant_by_leave_and_both_sides_are_told() {
         .await
         .problem(403, "role.insufficient");
     let id = grant["id"].as_str().unwrap();
+    stack.told().await;
     for caller in [&tenant, &stack.admin] {
         let told = entries(caller, "&action=act_as.request").await;
         assert_eq!(

@@ -54,6 +54,7 @@ async fn a_change_is_told_with_who_what_where_and_how() {
         .post_with("/api/v1/jobs", &order, &agent)
         .await
         .expect(202);
+    stack.told().await;
     let told = entry_of(&caller, &made, "").await;
     assert_eq!(told["action"], "job.create");
     assert_eq!(
@@ -116,12 +117,15 @@ async fn entries_are_found_by_each_filter_and_page_by_page() {
     let mut jobs = Vec::new();
     for _ in 0..5 {
         jobs.push(stack.probe(&caller, json!({})).await);
+        // Apart from the next.
+        stack.told().await;
     }
     let order = json!({ "kind": "probe", "payload": {} });
     let batch = caller
         .post("/api/v1/jobs:batch", &json!({ "jobs": [order, order] }))
         .await;
     let batch = batch.expect(202).json;
+    stack.told().await;
     let in_batch = batch["items"][1]["id"].as_str().unwrap();
     let all = entries(&caller, "").await;
     // The tenant itself, five jobs, the batch.
@@ -179,6 +183,7 @@ async fn a_log_is_read_by_its_tenants_administrators_and_the_platforms() {
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     stack.probe(&bravo, json!({ "echo": "canary" })).await;
+    stack.told().await;
     for path in ["/api/v1/audit-log", "/api/v1/audit-log/head"] {
         for named in ["bravo", "platform", "nobody", "BRAVO"] {
             let path = format!("{path}?tenant={named}");
@@ -220,6 +225,7 @@ async fn many_requests_at_once_are_few_entries_that_name_every_job() {
     let caller = stack.create_tenant("acme").await;
     let probes = (0..200).map(|_| stack.probe(&caller, json!({})));
     let mut made = futures::future::join_all(probes).await;
+    stack.told().await;
     let told = entries(&caller, "&action=job.create").await;
     let mut named: Vec<String> = Vec::new();
     for entry in &told {
@@ -258,6 +264,7 @@ async fn a_job_that_was_not_written_is_not_told_of() {
     for answer in futures::future::join_all(orders).await {
         answer.problem(409, "switch.draining");
     }
+    stack.told().await;
     assert!(entries(&caller, "&action=job.create").await.is_empty());
     stack.stop().await;
 }
@@ -274,6 +281,7 @@ async fn a_repeated_request_is_told_of_once() {
             .await
             .expect(202);
     }
+    stack.told().await;
     assert_eq!(entries(&caller, "&action=job.create").await.len(), 1);
     stack.stop().await;
 }
@@ -301,6 +309,7 @@ async fn the_address_is_a_named_proxys_word_or_the_peers() {
             .post_with("/api/v1/jobs", &order, &headers)
             .await
             .expect(202);
+        stack.told().await;
         let told = entry_of(&caller, &made, "").await;
         assert_eq!(told["source_address"], address, "{forwarded}");
     }

@@ -108,6 +108,15 @@ async fn redis_keys(stack: &Stack) -> Vec<String> {
         .unwrap()
 }
 
+async fn seconds_left(stack: &Stack, key: &str) -> i64 {
+    let mut connection = stack.gate.connection();
+    redis::cmd("TTL")
+        .arg(key)
+        .query_async(&mut connection)
+        .await
+        .unwrap()
+}
+
 async fn fields(stack: &Stack, hash: &str) -> Vec<String> {
     let key = redis_keys(stack)
         .await
@@ -153,6 +162,14 @@ async fn nothing_is_left(stack: &Stack) {
     let stay = ["admin@stays.com", "both@example.com", "root@example.com"];
     assert_eq!(people, stay);
     for key in redis_keys(stack).await {
+        if key.contains(":tenant:gone:api_calls:") {
+            // How often it called lately: a number that goes by itself.
+            assert!(
+                (1..=7200).contains(&seconds_left(stack, &key).await),
+                "{key}"
+            );
+            continue;
+        }
         assert!(!key.split(':').any(|part| part == "gone"), "{key}");
     }
     for hash in [":limits", ":vtime:default", ":jobs", ":cost", ":paused"] {

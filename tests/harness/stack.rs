@@ -35,6 +35,7 @@ pub struct Stack {
     pub clock: Clock,
     pub cluster: Cluster,
     pub options: StackOptions,
+    state: ApiState,
     cursors: Cursors,
     mails: tempfile::TempDir,
     api: CancellationToken,
@@ -70,8 +71,9 @@ impl Stack {
         let api_options = api_options(&options, &api_url);
         let state = ApiState::new(database.clone(), gate.clone(), clock.clone(), &api_options);
         let token = api.clone();
+        let served = state.clone();
         running.spawn(async move {
-            serve(listener, router(state), token, Duration::from_secs(1))
+            serve(listener, router(served), token, Duration::from_secs(1))
                 .await
                 .unwrap();
         });
@@ -85,6 +87,7 @@ impl Stack {
             clock,
             cluster: Cluster::start().await,
             options,
+            state,
             cursors: Cursors::default(),
             mails: tempfile::tempdir().unwrap(),
             api,
@@ -94,6 +97,11 @@ impl Stack {
         };
         stack.start_parts().await;
         stack
+    }
+
+    /// Waits until the audit log was told of every job that was ordered.
+    pub async fn told(&self) {
+        self.state.finish().await;
     }
 
     /// Starts another API beside the first, with connections of its own, and answers where it is.

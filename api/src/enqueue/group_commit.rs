@@ -18,11 +18,11 @@ use unity_shared::{
     clock::Clock,
     db::{Database, DbError, Engine, PlatformTx},
     ids::{JobId, TenantId},
-    jobs::{Enqueued, JobOrdered, NewJob, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
+    jobs::{Enqueued, NewJob, OrderedJob, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
     queue::Gate,
 };
 
-use super::{tell_gate::tell_gate, waiting_cap::Places};
+use super::{tell_gate::tell_gate, told_orders::ToldOrders, waiting_cap::Places};
 use crate::error::ApiError;
 
 /// A job on its way into the record.
@@ -71,12 +71,22 @@ const NEAR: BatchLimits = BatchLimits {
 };
 
 /// Starts the queues.
-pub fn start_group_commit(database: &Database, gate: &Gate, clock: &Clock) -> GroupCommit {
+pub fn start_group_commit(
+    database: &Database,
+    gate: &Gate,
+    clock: &Clock,
+    told: &ToldOrders,
+) -> GroupCommit {
     let start = |limits| {
-        let (database, gate, clock) = (database.clone(), gate.clone(), clock.clone());
+        let writer = Writer {
+            database: database.clone(),
+            gate: gate.clone(),
+            clock: clock.clone(),
+            told: told.clone(),
+        };
         Batcher::start(limits, move |orders: Vec<Order>| {
-            let (database, gate, clock) = (database.clone(), gate.clone(), clock.clone());
-            async move { commit(&database, &gate, &clock, orders).await }
+            let writer = writer.clone();
+            async move { writer.commit(orders).await }
         })
     };
     GroupCommit {
@@ -95,51 +105,70 @@ impl GroupCommit {
     }
 }
 
-async fn commit(
-    database: &Database,
-    gate: &Gate,
-    clock: &Clock,
-    orders: Vec<Order>,
-) -> Vec<Outcome> {
-    let now = clock.now();
-    match write(database, &orders, now).await {
-        Ok(Written { enqueued, full }) => {
-            let jobs = orders.iter().map(|order| (&order.tenant, &order.job));
-            tell_gate(gate, jobs, &enqueued, now).await;
-            orders
-                .into_iter()
-                .map(|order| Ok(fate(order, &enqueued.written, &full, now)))
-                .collect()
-        }
-        Err(error) if error.retryable() || orders.len() == 1 => {
-            let error = Arc::new(error);
-            orders.iter().map(|_| Err(Arc::clone(&error))).collect()
-        }
-        Err(_) => {
-            // One of them is to blame; the others must not suffer for it.
-            let mut outcomes = Vec::with_capacity(orders.len());
-            for order in orders {
-                outcomes.extend(Box::pin(commit(database, gate, clock, vec![order])).await);
-            }
-            outcomes
-        }
-    }
+/// What writing needs.
+#[derive(Clone)]
+struct Writer {
+    database: Database,
+    gate: Gate,
+    clock: Clock,
+    told: ToldOrders,
 }
 
-fn fate(
-    order: Order,
-    written: &HashSet<JobId>,
-    full: &HashMap<JobId, u32>,
-    now: DateTime<Utc>,
-) -> Fate {
-    if let Some(used) = full.get(&order.job.id) {
-        return Fate::Full(order.places.refuse(*used));
+impl Writer {
+    async fn commit(&self, orders: Vec<Order>) -> Vec<Outcome> {
+        let now = self.clock.now();
+        match write(&self.database, &orders, now).await {
+            Ok(Written { enqueued, full }) => {
+                let jobs = orders.iter().map(|order| (&order.tenant, &order.job));
+                tell_gate(&self.gate, jobs, &enqueued, now).await;
+                let orders = orders.into_iter();
+                orders
+                    .map(|order| Ok(self.fate(order, &enqueued.written, &full, now)))
+                    .collect()
+            }
+            Err(error) if error.retryable() || orders.len() == 1 => {
+                let error = Arc::new(error);
+                orders.iter().map(|_| Err(Arc::clone(&error))).collect()
+            }
+            Err(_) => {
+                // One of them is to blame; the others must not suffer for it.
+                let mut outcomes = Vec::with_capacity(orders.len());
+                for order in orders {
+                    outcomes.extend(Box::pin(self.commit(vec![order])).await);
+                }
+                outcomes
+            }
+        }
     }
-    if !written.contains(&order.job.id) {
-        return Fate::LeftOut;
+
+    fn fate(
+        &self,
+        order: Order,
+        written: &HashSet<JobId>,
+        full: &HashMap<JobId, u32>,
+        now: DateTime<Utc>,
+    ) -> Fate {
+        let Order {
+            tenant,
+            job,
+            author,
+            places,
+        } = order;
+        if let Some(used) = full.get(&job.id) {
+            return Fate::Full(places.refuse(*used));
+        }
+        if !written.contains(&job.id) {
+            return Fate::LeftOut;
+        }
+        places.settle();
+        self.told.tell(OrderedJob {
+            tenant,
+            id: job.id,
+            kind: job.kind_name(),
+            author,
+        });
+        Fate::At(now)
     }
-    order.places.settle();
-    Fate::At(now)
 }
 
 struct Written {
@@ -168,15 +197,11 @@ async fn write(
     }
 }
 
-fn rows<'a>(orders: &'a [Order], full: &HashMap<JobId, u32>) -> Vec<JobOrdered<'a>> {
+fn rows<'a>(orders: &'a [Order], full: &HashMap<JobId, u32>) -> Vec<(&'a TenantId, &'a NewJob)> {
     orders
         .iter()
         .filter(|order| !full.contains_key(&order.job.id))
-        .map(|order| JobOrdered {
-            tenant: &order.tenant,
-            job: &order.job,
-            author: &order.author,
-        })
+        .map(|order| (&order.tenant, &order.job))
         .collect()
 }
 

@@ -6,10 +6,12 @@
 
 mod group_commit;
 mod tell_gate;
+mod told_orders;
 mod waiting_cap;
 
 pub use group_commit::{Fate, GroupCommit, Order, start_group_commit};
 pub use tell_gate::{announce_limits, tell_gate, try_briefly};
+pub use told_orders::ToldOrders;
 pub use waiting_cap::{Places, WaitingCaps};
 
 use unity_shared::{

@@ -24,10 +24,15 @@ pub(super) async fn run(settings: Settings) -> Result<()> {
         gate,
         clock,
     } = connections;
-    let router = router(ApiState::new(database, gate, clock, &options));
+    let state = ApiState::new(database, gate, clock, &options);
+    let router = router(state.clone());
     let drain = Duration::from_secs(settings.drain_seconds);
     tokio::try_join!(
-        async { Ok(serve(listener, router, shutdown.clone(), drain).await?) },
+        async {
+            let served = serve(listener, router, shutdown.clone(), drain).await;
+            state.finish().await;
+            Ok(served?)
+        },
         serve_ops(ops_listener, readiness, metrics, shutdown.clone()),
     )?;
     Ok(())

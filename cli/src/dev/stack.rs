@@ -222,14 +222,12 @@ fn spawn_api(
         gate,
         clock,
     } = connections.clone();
-    let router = router(ApiState::new(database, gate, clock, &options));
-    parts.spawn(async {
-        (
-            "API",
-            serve(listener, router, token, DRAIN)
-                .await
-                .map_err(Error::from),
-        )
+    let state = ApiState::new(database, gate, clock, &options);
+    let router = router(state.clone());
+    parts.spawn(async move {
+        let served = serve(listener, router, token, DRAIN).await;
+        state.finish().await;
+        ("API", served.map_err(Error::from))
     });
     Ok(())
 }

@@ -4,14 +4,17 @@
 //! The order and the look for earlier ones are one transaction under a lock, so two leaders order one
 //! purge. A purge that failed for good is ordered again after an hour.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use serde_json::json;
 use unity_shared::{
     audit::Author,
     ids::TenantId,
     jobs::{
-        JobOrdered, NewJob, enqueue_for_tenants,
+        NewJob, OrderedJob, enqueue_for_tenants,
         kinds::{HardDeleteTenant, spec_of},
+        tell_of_orders,
     },
     queue::Offer,
     tenancy::select_tenants_to_purge,
@@ -43,16 +46,20 @@ pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
         job.resource_key = Some(order.resource_key());
         jobs.push(job);
     }
-    let author = Author::system("scheduler");
-    let orders: Vec<JobOrdered<'_>> = jobs
+    let rows: Vec<(&TenantId, &NewJob)> = jobs.iter().map(|job| (&platform, job)).collect();
+    let written = enqueue_for_tenants(&mut tx, &rows, now).await?.written;
+    let author = Arc::new(Author::system("scheduler"));
+    let orders: Vec<OrderedJob> = jobs
         .iter()
-        .map(|job| JobOrdered {
-            tenant: &platform,
-            job,
-            author: &author,
+        .filter(|job| written.contains(&job.id))
+        .map(|job| OrderedJob {
+            tenant: platform.clone(),
+            id: job.id,
+            kind: job.kind_name(),
+            author: Arc::clone(&author),
         })
         .collect();
-    let written = enqueue_for_tenants(&mut tx, &orders, now).await?.written;
+    tell_of_orders(&mut tx, &orders, now).await?;
     tx.commit().await?;
     let offers: Vec<Offer> = jobs
         .iter()

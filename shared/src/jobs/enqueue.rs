@@ -10,10 +10,8 @@ use sqlx::PgConnection;
 use super::{
     Job, JobStatus, KindSpec, PayloadError,
     supersede::{Bond, lock_bonds, supersede_older},
-    told_jobs,
 };
 use crate::{
-    audit::Author,
     db::{DbError, Engine, Operator, PlatformTx, TenantTx},
     ids::{JobId, RequestId, TenantId},
     queue::{Offer, ShardId},
@@ -173,17 +171,6 @@ impl Enqueued {
     }
 }
 
-/// An order for a job, with who gave it.
-#[derive(Debug, Clone, Copy)]
-pub struct JobOrdered<'a> {
-    /// Whose job it is.
-    pub tenant: &'a TenantId,
-    /// The job.
-    pub job: &'a NewJob,
-    /// Who ordered it.
-    pub author: &'a Author,
-}
-
 /// Writes jobs of the transaction's tenant. Whoever calls tells of them in the audit log.
 pub async fn enqueue_jobs(
     tx: &mut TenantTx,
@@ -195,29 +182,14 @@ pub async fn enqueue_jobs(
     write(tx.connection(), &rows, now).await
 }
 
-/// Writes jobs of any tenants and tells of them in their audit logs: an entry for each author, as one
-/// statement. Begin a transaction if one of them supersedes others.
+/// Writes jobs of any tenants as one statement. Begin a transaction if one of them supersedes others.
+/// Whoever calls tells of them in the audit log.
 pub async fn enqueue_for_tenants(
     tx: &mut PlatformTx<Engine>,
-    orders: &[JobOrdered<'_>],
+    rows: &[(&TenantId, &NewJob)],
     now: DateTime<Utc>,
 ) -> Result<Enqueued, DbError> {
-    let rows: Vec<Row<'_>> = orders
-        .iter()
-        .map(|order| (order.tenant, order.job))
-        .collect();
-    let entries = told_jobs::entries(orders);
-    if !rows.iter().any(|(_, job)| job.supersedes(now)) {
-        let written = insert_jobs(tx.connection(), &rows, &entries, now).await?;
-        return Ok(Enqueued {
-            written,
-            superseded: Vec::new(),
-        });
-    }
-    // The log is held until the end, so it comes after whatever else is locked.
-    let enqueued = write(tx.connection(), &rows, now).await?;
-    told_jobs::tell(tx, &entries, &enqueued.written, rows.len(), now).await?;
-    Ok(enqueued)
+    write(tx.connection(), rows, now).await
 }
 
 /// Writes the first job of a tenant that is being made.
@@ -227,7 +199,7 @@ pub async fn enqueue_as_operator(
     job: &NewJob,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    insert_jobs(tx.connection(), &[(tenant, job)], &nothing_told(), now).await?;
+    insert_jobs(tx.connection(), &[(tenant, job)], now).await?;
     Ok(())
 }
 
@@ -251,7 +223,7 @@ pub async fn enqueue_for_active_tenants(
         })
         .collect();
     let rows: Vec<Row<'_>> = copies.iter().map(|(tenant, copy)| (tenant, copy)).collect();
-    let written = insert_jobs(tx.connection(), &rows, &nothing_told(), now).await?;
+    let written = insert_jobs(tx.connection(), &rows, now).await?;
     let written = copies.iter().filter(|(_, copy)| written.contains(&copy.id));
     Ok(written.map(|(tenant, copy)| copy.offer(tenant)).collect())
 }
@@ -291,7 +263,7 @@ async fn write(
     if !bonds.is_empty() {
         lock_bonds(connection, &bonds).await?;
     }
-    let written = insert_jobs(connection, rows, &nothing_told(), now).await?;
+    let written = insert_jobs(connection, rows, now).await?;
     let superseded = if bonds.is_empty() {
         Vec::new()
     } else {
@@ -303,18 +275,11 @@ async fn write(
     })
 }
 
-/// For jobs that whoever calls tells of, or nobody ordered.
-const fn nothing_told() -> Value {
-    Value::Array(Vec::new())
-}
-
 /// One statement for any number of jobs of any number of tenants: it is what makes many small
-/// requests cheap. A row whose tenant is not active, or whose scope is drained, is left out. `entries`
-/// go into the audit log with the rows.
+/// requests cheap. A row whose tenant is not active, or whose scope is drained, is left out.
 async fn insert_jobs(
     connection: &mut PgConnection,
     rows: &[Row<'_>],
-    entries: &Value,
     now: DateTime<Utc>,
 ) -> Result<HashSet<JobId>, DbError> {
     macro_rules! column {
@@ -325,8 +290,7 @@ async fn insert_jobs(
         };
     }
     let written = sqlx::query_scalar!(
-        r#"WITH written AS (
-           INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
+        r#"INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
                              max_attempts, timeout_seconds, run_at, expires_at, request_id, created_at)
            SELECT wanted.tenant_id, wanted.id, kind, queue, wanted.status, priority, payload, resource_key, labels,
                   max_attempts, timeout_seconds, greatest(run_at, $15), expires_at, request_id, $15
@@ -340,9 +304,7 @@ async fn insert_jobs(
                              WHERE switch.action = 'drain' AND switch.ended_at IS NULL AND switch.expires_at > $15
                                AND (switch.tenant_id IS NULL OR switch.tenant_id = wanted.tenant_id)
                                AND (switch.kind IS NULL OR switch.kind = wanted.kind))
-           RETURNING id
-           ), told AS (SELECT tell_of_enqueued($16, array_agg(id), cardinality($2), $15) FROM written)
-           SELECT id AS "id: JobId" FROM written CROSS JOIN told"#,
+           RETURNING id AS "id: JobId""#,
         &column!(|tenant, _job| tenant.to_string()),
         &column!(|_, job| job.id.as_uuid()),
         &column!(|_, job| job.kind.name.to_owned()),
@@ -358,7 +320,6 @@ async fn insert_jobs(
         &column!(|_, job| job.expires_at) as &[Option<DateTime<Utc>>],
         &column!(|_, job| job.request_id.map(|id| id.as_uuid())) as &[Option<uuid::Uuid>],
         now,
-        entries,
     )
     .fetch_all(connection)
     .await?;

@@ -41,7 +41,7 @@ pub use choose::{Choice, Chosen, choose_to_cancel, choose_to_revive};
 pub use claim::{Claim, ClaimedJob, claim_jobs};
 pub use due::queue_due_jobs;
 pub use enqueue::{
-    Enqueued, JobOrdered, NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants,
+    Enqueued, NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants,
     enqueue_for_tenants, enqueue_jobs,
 };
 pub use expire::expire_jobs;
@@ -65,5 +65,5 @@ pub use switch::{
     list_switches, select_switches,
 };
 pub use tally::{RunningTally, tally_running};
-pub use told_jobs::jobs_created;
+pub use told_jobs::{OrderedJob, tell_of_orders};
 pub use waiting::{count_later, count_waiting, count_waiting_of, lock_waiting, lock_waiting_of};

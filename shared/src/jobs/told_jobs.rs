@@ -1,21 +1,32 @@
 //! What the audit log is told of jobs that are written together: one entry for each author, so that
 //! ten thousand requests a second do not become ten thousand entries.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use super::JobOrdered;
 use crate::{
-    audit::{Action, AuditActor, AuditedObject, Deed, entry_in},
+    audit::{Action, AuditActor, AuditedObject, Author, Deed, entry_in},
     db::{DbError, Engine, PlatformTx},
     ids::{ActAsId, JobId, TenantId},
 };
+
+/// A job that somebody ordered and that was written.
+#[derive(Debug, Clone)]
+pub struct OrderedJob {
+    /// Whose job it is.
+    pub tenant: TenantId,
+    /// The job.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Who ordered it.
+    pub author: Arc<Author>,
+}
+
+/// Most jobs that one entry names.
+const MOST_NAMED: usize = 1000;
 
 /// What makes two orders one entry.
 #[derive(PartialEq, Eq, Hash)]
@@ -28,13 +39,13 @@ struct Voice<'a> {
 }
 
 /// The entries for these orders, in the order of each author's first.
-pub(super) fn entries(orders: &[JobOrdered<'_>]) -> Value {
+fn entries(orders: &[OrderedJob]) -> Value {
     let mut places: HashMap<Voice<'_>, usize> = HashMap::with_capacity(orders.len());
-    let mut groups: Vec<Vec<&JobOrdered<'_>>> = Vec::new();
+    let mut groups: Vec<Vec<&OrderedJob>> = Vec::new();
     for order in orders {
-        let author = order.author;
+        let author = &order.author;
         let voice = Voice {
-            tenant: order.tenant,
+            tenant: &order.tenant,
             actor: &author.actor,
             act_as: author.act_as.as_ref().map(|(grant, _)| *grant),
             source_address: author.source_address,
@@ -46,20 +57,20 @@ pub(super) fn entries(orders: &[JobOrdered<'_>]) -> Value {
             None => groups.push(vec![order]),
         }
     }
-    Value::Array(groups.iter().flat_map(|group| entries_of(group)).collect())
+    let named = groups.iter().flat_map(|group| group.chunks(MOST_NAMED));
+    Value::Array(named.flat_map(entries_of).collect())
 }
 
-fn entries_of(group: &[&JobOrdered<'_>]) -> Vec<Value> {
+fn entries_of(group: &[&OrderedJob]) -> Vec<Value> {
     let Some(first) = group.first() else {
         return Vec::new();
     };
-    let jobs = group
-        .iter()
-        .map(|order| (order.job.id, order.job.kind_name()));
+    let jobs = group.iter().map(|order| (order.id, order.kind));
     let deed = jobs_created(jobs);
-    let tenant = first.tenant;
-    let mut author = first.author.clone();
-    if group.len() > 1 {
+    let tenant = &first.tenant;
+    let mut author = Author::clone(&first.author);
+    let is_one_request = |order: &&OrderedJob| order.author.request_id == author.request_id;
+    if !group.iter().all(is_one_request) {
         author.request_id = None;
     }
     let mut entries = vec![entry_in(Some(tenant), &author, &deed, None)];
@@ -69,9 +80,8 @@ fn entries_of(group: &[&JobOrdered<'_>]) -> Vec<Value> {
     entries
 }
 
-/// What is told of jobs that were enqueued together: the one, or the ids of all of them, of which a
-/// request and a flush have at most a thousand.
-pub fn jobs_created<'a>(jobs: impl Iterator<Item = (JobId, &'a str)> + Clone) -> Deed {
+/// What is told of jobs that were ordered together: the one, or the ids of all of them.
+fn jobs_created<'a>(jobs: impl Iterator<Item = (JobId, &'a str)> + Clone) -> Deed {
     let mut rest = jobs.clone();
     if let (Some((id, kind)), None) = (rest.next(), rest.next()) {
         return Deed::done(
@@ -88,23 +98,14 @@ pub fn jobs_created<'a>(jobs: impl Iterator<Item = (JobId, &'a str)> + Clone) ->
     )
 }
 
-/// Tells of those that were written.
-pub(super) async fn tell(
+/// Tells of jobs that were written: an entry for each author, in whose transaction is up to the caller.
+pub async fn tell_of_orders(
     tx: &mut PlatformTx<Engine>,
-    entries: &Value,
-    written: &HashSet<JobId>,
-    wanted: usize,
+    orders: &[OrderedJob],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let written: Vec<Uuid> = written.iter().map(JobId::as_uuid).collect();
-    sqlx::query_scalar!(
-        r#"SELECT tell_of_enqueued($1, $2, $3, $4) AS "told!""#,
-        entries,
-        &written,
-        i32::try_from(wanted).unwrap_or(i32::MAX),
-        now,
-    )
-    .fetch_one(tx.connection())
-    .await?;
+    sqlx::query_scalar!(r#"SELECT audit($1, $2) AS "told!""#, entries(orders), now)
+        .fetch_one(tx.connection())
+        .await?;
     Ok(())
 }

@@ -48,6 +48,7 @@ async fn tenant_with_a_log(stack: &Stack) -> Caller {
     let caller = stack.create_tenant("acme").await;
     for _ in 0..9 {
         stack.probe(&caller, json!({})).await;
+        stack.told().await;
     }
     assert_eq!(entries(&caller, "").await.len(), 10);
     caller

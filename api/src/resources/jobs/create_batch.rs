@@ -1,5 +1,7 @@
 //! `POST /jobs:batch`.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
@@ -109,7 +111,7 @@ pub async fn create_batch(
 /// Who orders jobs.
 struct Orderer<'a> {
     caller: &'a TenantCaller,
-    author: &'a Author,
+    author: &'a Arc<Author>,
     request_id: RequestId,
 }
 

@@ -1,11 +1,13 @@
 //! Writes jobs in a transaction of their own: all of them or none, and with the answer that a
 //! repetition of the request gets.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use unity_shared::{
-    audit::{Author, record},
-    jobs::{Enqueued, NewJob, enqueue_jobs, jobs_created},
+    audit::Author,
+    jobs::{Enqueued, NewJob, OrderedJob, enqueue_jobs},
     tenancy::RecordedAnswer,
 };
 
@@ -30,7 +32,7 @@ pub enum Written {
 pub struct Apart<'a> {
     pub jobs: &'a [NewJob],
     /// Who orders them.
-    pub author: &'a Author,
+    pub author: &'a Arc<Author>,
     /// Absent = there is no repetition to keep an answer for.
     pub request: Option<&'a IdempotentRequest>,
     pub now: DateTime<Utc>,
@@ -55,6 +57,14 @@ pub async fn write_apart(
             let told = apart.jobs.iter().map(|job| (&caller.tenant, job));
             tell_gate(state.gate(), told, &enqueued, apart.now).await;
             places.settle();
+            for job in apart.jobs {
+                state.told_orders().tell(OrderedJob {
+                    tenant: caller.tenant.clone(),
+                    id: job.id,
+                    kind: job.kind_name(),
+                    author: Arc::clone(apart.author),
+                });
+            }
             Ok(Written::Now(enqueued))
         }
         Err(before) => Ok(Written::Before(before)),
@@ -71,7 +81,7 @@ async fn write(
 ) -> Result<Result<Enqueued, Response>, ApiError> {
     let Apart {
         jobs,
-        author,
+        author: _,
         request,
         now,
         is_batch,
@@ -94,8 +104,6 @@ async fn write(
     }
     places.check(&mut tx).await?;
     keep(&mut tx, request, |request| answer(request, &enqueued), now).await?;
-    let created = jobs_created(jobs.iter().map(|job| (job.id, job.kind_name())));
-    record(&mut tx, author, &created, now).await?;
     tx.commit().await?;
     Ok(Ok(enqueued))
 }
