@@ -75,10 +75,10 @@ async fn under_way(bench: &Bench, flood: usize) -> Result<f64> {
     stack
         .enqueue(std::slice::from_ref(&noisy), flood, &sleeping(JOB_MS))
         .await?;
-    let provisioned = rows::attempts_ended(&mut stack.owner).await?;
+    let provisioned = rows::events(&mut stack.owner).await?;
     let worker = stack.worker(CONCURRENCY)?;
     let enough = i64::try_from(flood / UNDER_WAY_SHARE)?;
-    rows::until_attempts_ended(&mut stack.owner, provisioned + enough).await?;
+    rows::until_events(&mut stack.owner, provisioned + enough).await?;
     let (clock, _) = rows::database_clock(&mut stack.owner).await?;
     let mut connection = Connection::open(stack.api).await?;
     let request = order(&quiet, &sleeping(JOB_MS));

@@ -71,10 +71,10 @@ async fn measure(
     backlog::write(&mut stack.owner, backlog).await?;
     let refill = refill(&stack, backlog.jobs).await?;
 
-    let before = rows::attempts_ended(&mut stack.owner).await?;
+    let before = rows::events(&mut stack.owner).await?;
     let worker = stack.worker(bench.concurrency)?;
     let wanted = i64::try_from(next)?;
-    rows::until_attempts_ended(&mut stack.owner, before + wanted).await?;
+    rows::until_events(&mut stack.owner, before + wanted).await?;
     // What is left of the backlog goes with the database.
     drop(worker);
     let seconds = rows::seconds_to_end(&mut stack.owner, wanted).await?;

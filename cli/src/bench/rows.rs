@@ -41,8 +41,8 @@ pub(super) async fn until_all_ended(owner: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Events of all tenants so far.
-async fn events(owner: &mut PgConnection) -> Result<i64> {
+/// Events of all tenants so far. A probe that reports no progress leaves one, when it ends.
+pub(super) async fn events(owner: &mut PgConnection) -> Result<i64> {
     let events = "SELECT coalesce(sum(last_sequence), 0)::bigint FROM event_counters";
     Ok(sqlx::query_scalar(events).fetch_one(owner).await?)
 }
@@ -111,25 +111,16 @@ pub(super) async fn count_ended(owner: &mut PgConnection, tenant: &str) -> Resul
     .await?)
 }
 
-/// How many attempts have ended, of all tenants. Only what has begun is looked at, however much waits.
-pub(super) async fn attempts_ended(owner: &mut PgConnection) -> Result<i64> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT count(*) AS "ended!" FROM job_attempts WHERE finished_at IS NOT NULL"#
-    )
-    .fetch_one(owner)
-    .await?)
-}
-
-/// Waits until so many attempts have ended.
-pub(super) async fn until_attempts_ended(owner: &mut PgConnection, wanted: i64) -> Result<()> {
+/// Waits until there are so many events.
+pub(super) async fn until_events(owner: &mut PgConnection, wanted: i64) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let ended = attempts_ended(owner).await?;
-        if ended >= wanted {
+        let seen = events(owner).await?;
+        if seen >= wanted {
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {
-            bail!("{ended} of {wanted} attempts have ended after {PATIENCE:?}");
+            bail!("{seen} of {wanted} events are there after {PATIENCE:?}");
         }
         tokio::time::sleep(POLL).await;
     }
