@@ -1,19 +1,16 @@
 //! Who acts with an act-as token, remembered for a moment: a grant that has ended is refused when the
 //! memory ends.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use moka::future::Cache;
 use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
     tenancy::{self, ActAsActor, ActAsToken, TenantStatus},
 };
 
-use super::{Acting, Actor, Caller};
+use super::{Acting, Actor, Caller, remembered::Remembered};
 
-/// How long an answer is remembered, and so how long a grant that was ended may still work.
-const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 /// Grants that are remembered at most.
 const MOST: u64 = 1_000;
 
@@ -22,7 +19,7 @@ const MOST: u64 = 1_000;
 pub struct ActAsTokens {
     database: Database,
     clock: Clock,
-    known: Cache<[u8; 32], Option<tenancy::Acting>>,
+    known: Remembered<[u8; 32], Option<tenancy::Acting>>,
 }
 
 impl ActAsTokens {
@@ -31,10 +28,7 @@ impl ActAsTokens {
         Self {
             database,
             clock,
-            known: Cache::builder()
-                .max_capacity(MOST)
-                .time_to_live(REMEMBERED_FOR)
-                .build(),
+            known: Remembered::new(MOST),
         }
     }
 
@@ -48,7 +42,7 @@ impl ActAsTokens {
             let mut tx = self.database.authenticator().statement().await?;
             tenancy::find_acting(&mut tx, token, self.clock.now()).await
         };
-        let known = self.known.try_get_with(token.hash(), look_up).await?;
+        let known = self.known.find(token.hash(), look_up).await?;
         let lasting = known.filter(|acting| self.clock.now() < acting.expires_at);
         Ok(lasting.map(caller_of))
     }

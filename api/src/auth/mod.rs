@@ -11,6 +11,7 @@ mod credentials;
 mod key_owners;
 mod key_uses;
 mod passwords;
+mod remembered;
 mod routes;
 mod session_owners;
 mod signing_keys;

@@ -4,9 +4,8 @@
 //! remembered is the answer to a hash, never a token. Whatever ends a session, lowers a role or suspends
 //! a tenant takes effect when the memory ends.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use moka::future::Cache;
 use sha2::{Digest, Sha256};
 use unity_shared::{
     clock::Clock,
@@ -14,11 +13,9 @@ use unity_shared::{
     sessions::{Claims, Keyring, SessionOwner, find_session_owner},
 };
 
-use super::SigningKeys;
+use super::{SigningKeys, remembered::Remembered};
 use crate::error::ApiError;
 
-/// How long an answer is remembered, and so how long a session that has ended may still count.
-const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 /// Tokens that are remembered at most; more cost look-ups, not memory.
 const MOST: u64 = 50_000;
 
@@ -28,7 +25,7 @@ pub struct SessionOwners {
     database: Database,
     clock: Clock,
     keys: SigningKeys,
-    known: Cache<[u8; 32], Known>,
+    known: Remembered<[u8; 32], Known>,
 }
 
 /// What a token that is ours has come to.
@@ -54,10 +51,7 @@ impl SessionOwners {
             database,
             clock,
             keys,
-            known: Cache::builder()
-                .max_capacity(MOST)
-                .time_to_live(REMEMBERED_FOR)
-                .build(),
+            known: Remembered::new(MOST),
         }
     }
 
@@ -69,12 +63,7 @@ impl SessionOwners {
         }
         let keyring = self.keys.current().await?;
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let known = match self.known.get(&hash).await {
-            Some(known) => Ok(known),
-            // On the heap: as a part of every request's state it would be copied from layer to layer.
-            None => Box::pin(self.known.try_get_with(hash, self.look_up(&keyring, token))).await,
-        };
-        match known {
+        match self.known.find(hash, self.look_up(&keyring, token)).await {
             Ok(known) => Ok(known
                 .owner
                 .filter(|_| known.ends > self.clock.now().timestamp())),

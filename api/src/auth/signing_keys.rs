@@ -3,9 +3,8 @@
 //! No process is told of a rotation: each looks at the rows when it needs them. The first that finds no
 //! key makes one.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use moka::future::Cache;
 use unity_shared::{
     clock::Clock,
     config::Secret,
@@ -13,10 +12,8 @@ use unity_shared::{
     sessions::{Keyring, RotateError, SealingKey, ensure_signing_key, list_signing_keys},
 };
 
+use super::remembered::Remembered;
 use crate::error::ApiError;
-
-/// How long the keys are remembered, and so how long a key that was withdrawn may still count.
-const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 
 /// The look-ups of signing keys.
 #[derive(Debug, Clone)]
@@ -24,7 +21,7 @@ pub struct SigningKeys {
     database: Database,
     clock: Clock,
     sealing: SealingKey,
-    known: Cache<(), Arc<Keyring>>,
+    known: Remembered<(), Arc<Keyring>>,
 }
 
 impl SigningKeys {
@@ -34,19 +31,13 @@ impl SigningKeys {
             database,
             clock,
             sealing: SealingKey::new(secret),
-            known: Cache::builder()
-                .max_capacity(1)
-                .time_to_live(REMEMBERED_FOR)
-                .build(),
+            known: Remembered::new(1),
         }
     }
 
     /// The keys as they were a second ago at most; one of them signs.
     pub async fn current(&self) -> Result<Arc<Keyring>, ApiError> {
-        if let Some(keyring) = self.known.get(&()).await {
-            return Ok(keyring);
-        }
-        let keyring = Box::pin(self.known.try_get_with((), self.load())).await;
+        let keyring = self.known.find((), self.load()).await;
         keyring.map_err(|error| match Arc::unwrap_or_clone(error) {
             LoadError::Database(error) => ApiError::Database(error),
             LoadError::Make => ApiError::Defect("no signing key could be made".to_owned()),
