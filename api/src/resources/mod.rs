@@ -12,6 +12,7 @@ mod jobs;
 mod members;
 mod page;
 mod queues;
+mod repeat;
 mod sign_in;
 mod switches;
 mod tenants;

@@ -13,8 +13,8 @@ use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record_for_platform},
     ids::{ActAsId, TenantId},
     tenancy::{
-        ActAsActor, ActAsGrant, ActAsToken, NewActAs, Role, TenantStatus, find_platform_answer,
-        insert_act_as, insert_platform_answer, lock_tenant,
+        ActAsActor, ActAsGrant, ActAsToken, NewActAs, Role, TenantStatus, insert_act_as,
+        insert_platform_answer, lock_tenant,
     },
 };
 
@@ -24,7 +24,10 @@ use crate::{
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
     problem::ProblemBody,
-    resources::tenants::Refused,
+    resources::{
+        repeat::{after_failure, find_before},
+        tenants::Refused,
+    },
     state::ApiState,
     violations::Violations,
 };
@@ -92,28 +95,9 @@ pub async fn begin_act_as(
     let new = order.accept(&state, &caller, &author, &id)?;
     match write(&state, &author, &new, request.as_ref()).await {
         Ok(()) => Ok(answer(&new)),
-        Err(Refused::Database(error)) if IdempotentRequest::lost_race(&error) => {
-            find_before(&state, request.as_ref())
-                .await?
-                .ok_or_else(|| error.into())
-        }
         Err(Refused::Api(error)) => Err(error),
-        Err(Refused::Database(error)) => Err(error.into()),
+        Err(Refused::Database(error)) => after_failure(&state, request.as_ref(), error).await,
     }
-}
-
-async fn find_before(
-    state: &ApiState,
-    request: Option<&IdempotentRequest>,
-) -> Result<Option<Response>, ApiError> {
-    let Some(request) = request else {
-        return Ok(None);
-    };
-    let mut tx = state.database().operator().statement().await?;
-    let recorded = find_platform_answer(&mut tx, &request.key).await?;
-    recorded
-        .map(|recorded| request.replay(recorded))
-        .transpose()
 }
 
 async fn write(

@@ -14,7 +14,7 @@ use unity_shared::{
     db::DbError,
     ids::{SwitchId, TenantId},
     jobs::{Switch, SwitchAction, SwitchScope, insert_switch},
-    tenancy::{find_platform_answer, insert_platform_answer},
+    tenancy::insert_platform_answer,
 };
 
 use super::tell_gate;
@@ -23,6 +23,7 @@ use crate::{
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     problem::ProblemBody,
+    resources::repeat::{after_failure, find_before},
     state::ApiState,
     violations::Violations,
 };
@@ -89,30 +90,13 @@ pub async fn create_switch(
             Ok((StatusCode::CREATED, location, Json(switch)).into_response())
         }
         Err(error) if error.constraint() == Some(TENANT_CONSTRAINT) => Err(unknown_tenant()),
-        Err(error) if IdempotentRequest::lost_race(&error) => find_before(&state, request.as_ref())
-            .await?
-            .ok_or_else(|| error.into()),
-        Err(error) => Err(error.into()),
+        Err(error) => after_failure(&state, request.as_ref(), error).await,
     }
 }
 
 /// Where a switch is found.
 fn address(id: SwitchId) -> String {
     format!("/api/v1/switches/{id}")
-}
-
-async fn find_before(
-    state: &ApiState,
-    request: Option<&IdempotentRequest>,
-) -> Result<Option<Response>, ApiError> {
-    let Some(request) = request else {
-        return Ok(None);
-    };
-    let mut tx = state.database().operator().statement().await?;
-    let recorded = find_platform_answer(&mut tx, &request.key).await?;
-    recorded
-        .map(|recorded| request.replay(recorded))
-        .transpose()
 }
 
 async fn write(

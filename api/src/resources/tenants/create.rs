@@ -18,9 +18,8 @@ use unity_shared::{
         kinds::{ProvisionNamespace, spec_of},
     },
     tenancy::{
-        ApiKey, LimitsAt, NewAdmin, Plan, ResourceQuota, Role, TenantStatus, find_platform_answer,
-        generate_password, has_own_password, hash_password, insert_api_key, insert_platform_answer,
-        insert_tenant,
+        ApiKey, LimitsAt, NewAdmin, Plan, ResourceQuota, Role, TenantStatus, generate_password,
+        has_own_password, hash_password, insert_api_key, insert_platform_answer, insert_tenant,
     },
 };
 
@@ -32,7 +31,10 @@ use crate::{
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     middleware::CurrentRequestId,
     problem::ProblemBody,
-    resources::jobs,
+    resources::{
+        jobs,
+        repeat::{after_failure, find_before},
+    },
     state::ApiState,
 };
 
@@ -109,7 +111,7 @@ pub async fn create_tenant(
 ) -> Result<Response, ApiError> {
     let order = order.accept()?;
     let repeatable = idempotency.request(&raw);
-    if let Some(replayed) = replay(&state, repeatable.as_ref()).await? {
+    if let Some(replayed) = find_before(&state, repeatable.as_ref()).await? {
         return Ok(replayed);
     }
     let plans = plan(&state, order, request_id).await?;
@@ -128,31 +130,11 @@ async fn after_refusal(
     request: Option<&IdempotentRequest>,
     error: DbError,
 ) -> Result<Response, ApiError> {
-    let slug_taken = error.constraint() == Some(SLUG_CONSTRAINT);
-    if (slug_taken || IdempotentRequest::lost_race(&error))
-        && let Some(replayed) = replay(state, request).await?
-    {
-        return Ok(replayed);
+    if error.constraint() == Some(SLUG_CONSTRAINT) {
+        let before = find_before(state, request).await?;
+        return before.ok_or(ApiError::TenantExists);
     }
-    if slug_taken {
-        Err(ApiError::TenantExists)
-    } else {
-        Err(error.into())
-    }
-}
-
-async fn replay(
-    state: &ApiState,
-    request: Option<&IdempotentRequest>,
-) -> Result<Option<Response>, ApiError> {
-    let Some(request) = request else {
-        return Ok(None);
-    };
-    let mut tx = state.database().operator().statement().await?;
-    let recorded = find_platform_answer(&mut tx, &request.key).await?;
-    recorded
-        .map(|recorded| request.replay(recorded))
-        .transpose()
+    after_failure(state, request, error).await
 }
 
 /// Makes the secrets. Hashing takes long enough to be kept off the threads that serve requests, and

@@ -14,9 +14,7 @@ use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record_for_platform},
     ids::{JobId, TenantId},
-    tenancy::{
-        LifeStep, Stepped, find_platform_answer, insert_platform_answer, lock_tenant, take_step,
-    },
+    tenancy::{LifeStep, Stepped, insert_platform_answer, lock_tenant, take_step},
 };
 
 use super::view::{Changed, Refused, TenantChanged};
@@ -25,6 +23,7 @@ use crate::{
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, IfMatch, NoParameters, OptionalJson, PathId},
     problem::ProblemBody,
+    resources::repeat::{after_failure, find_before},
     state::ApiState,
     violations::Violations,
 };
@@ -194,32 +193,13 @@ async fn take_once(
     }
     match take(state, author, wish, request).await {
         Ok(changed) => Ok(changed.into_response()),
-        Err(Refused::Database(error)) if IdempotentRequest::lost_race(&error) => {
-            find_before(state, request)
-                .await?
-                .ok_or_else(|| error.into())
-        }
         // An equal request may have been first, and the step does not lead from where it led to.
         Err(Refused::Api(error @ ApiError::TenantState { .. })) => {
             Ok(find_before(state, request).await?.ok_or(error)?)
         }
         Err(Refused::Api(error)) => Err(error),
-        Err(Refused::Database(error)) => Err(error.into()),
+        Err(Refused::Database(error)) => after_failure(state, request, error).await,
     }
-}
-
-async fn find_before(
-    state: &ApiState,
-    request: Option<&IdempotentRequest>,
-) -> Result<Option<Response>, ApiError> {
-    let Some(request) = request else {
-        return Ok(None);
-    };
-    let mut tx = state.database().operator().statement().await?;
-    let recorded = find_platform_answer(&mut tx, &request.key).await?;
-    recorded
-        .map(|recorded| request.replay(recorded))
-        .transpose()
 }
 
 async fn take(

@@ -10,7 +10,7 @@ use unity_shared::{
         Enqueued, NewJob, enqueue_as_operator,
         kinds::{HardDeleteTenant, spec_of},
     },
-    tenancy::{Tenant, TenantStatus, find_platform_answer, insert_platform_answer, lock_tenant},
+    tenancy::{Tenant, TenantStatus, insert_platform_answer, lock_tenant},
 };
 
 use super::view::Refused;
@@ -21,7 +21,10 @@ use crate::{
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathId},
     middleware::CurrentRequestId,
     problem::ProblemBody,
-    resources::jobs::{JobView, accepted, address},
+    resources::{
+        jobs::{JobView, accepted, address},
+        repeat::{after_failure, find_before},
+    },
     state::ApiState,
 };
 
@@ -72,28 +75,9 @@ pub async fn purge_tenant(
             tell_gate(state.gate(), [(&platform, &job)], &written, now).await;
             Ok(accepted(job.first_state(&platform, now)))
         }
-        Err(Refused::Database(error)) if IdempotentRequest::lost_race(&error) => {
-            find_before(&state, request.as_ref())
-                .await?
-                .ok_or_else(|| error.into())
-        }
         Err(Refused::Api(error)) => Err(error),
-        Err(Refused::Database(error)) => Err(error.into()),
+        Err(Refused::Database(error)) => after_failure(&state, request.as_ref(), error).await,
     }
-}
-
-async fn find_before(
-    state: &ApiState,
-    request: Option<&IdempotentRequest>,
-) -> Result<Option<Response>, ApiError> {
-    let Some(request) = request else {
-        return Ok(None);
-    };
-    let mut tx = state.database().operator().statement().await?;
-    let recorded = find_platform_answer(&mut tx, &request.key).await?;
-    recorded
-        .map(|recorded| request.replay(recorded))
-        .transpose()
 }
 
 async fn write(
