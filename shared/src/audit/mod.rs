@@ -19,7 +19,6 @@ pub use read::{
     AuditFilter, AuditRow, find_audit_head, find_platform_audit_head, list_audit_log,
     list_platform_audit_log,
 };
-pub(crate) use record::entry_in;
 pub use record::{Telling, Tells, record, record_for_platform, record_in, tell_all};
 
 /// The platform's own chain. The tenant of this slug is the platform itself; nobody can make another.

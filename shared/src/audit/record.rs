@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Author, Deed, PLATFORM_CHAIN};
 use crate::{
-    db::{DbError, Duty, Issuer, Operator, PlatformTx, Purger, Registrar, TenantTx},
+    db::{DbError, Duty, Engine, Issuer, Operator, PlatformTx, Purger, Registrar, TenantTx},
     ids::TenantId,
 };
 
@@ -72,6 +72,7 @@ pub async fn record(
 /// A duty that changes something, and may tell of it in any log.
 pub trait Tells: Duty {}
 
+impl Tells for Engine {}
 impl Tells for Issuer {}
 impl Tells for Operator {}
 impl Tells for Purger {}
@@ -162,7 +163,7 @@ fn entries_of(telling: &Telling) -> Vec<Value> {
 }
 
 /// An entry of one log; in the platform's it names the tenant that it concerns.
-pub(crate) fn entry_in(
+fn entry_in(
     chain: Option<&TenantId>,
     author: &Author,
     deed: &Deed,

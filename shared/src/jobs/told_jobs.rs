@@ -4,10 +4,10 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    audit::{Action, AuditActor, AuditedObject, Author, Deed, entry_in},
+    audit::{Action, AuditActor, AuditedObject, Author, Deed, Telling, tell_all},
     db::{DbError, Engine, PlatformTx},
     ids::{ActAsId, JobId, TenantId},
 };
@@ -38,8 +38,8 @@ struct Voice<'a> {
     user_agent: Option<&'a str>,
 }
 
-/// The entries for these orders, in the order of each author's first.
-fn entries(orders: &[OrderedJob]) -> Value {
+/// What is told of these orders, in the order of each author's first.
+fn tellings(orders: &[OrderedJob]) -> Vec<Telling> {
     let mut places: HashMap<Voice<'_>, usize> = HashMap::with_capacity(orders.len());
     let mut groups: Vec<Vec<&OrderedJob>> = Vec::new();
     for order in orders {
@@ -58,13 +58,11 @@ fn entries(orders: &[OrderedJob]) -> Value {
         }
     }
     let named = groups.iter().flat_map(|group| group.chunks(MOST_NAMED));
-    Value::Array(named.flat_map(entries_of).collect())
+    named.filter_map(telling_of).collect()
 }
 
-fn entries_of(group: &[&OrderedJob]) -> Vec<Value> {
-    let Some(first) = group.first() else {
-        return Vec::new();
-    };
+fn telling_of(group: &[&OrderedJob]) -> Option<Telling> {
+    let first = group.first()?;
     let jobs = group.iter().map(|order| (order.id, order.kind));
     let deed = jobs_created(jobs);
     let tenant = &first.tenant;
@@ -73,11 +71,15 @@ fn entries_of(group: &[&OrderedJob]) -> Vec<Value> {
     if !group.iter().all(is_one_request) {
         author.request_id = None;
     }
-    let mut entries = vec![entry_in(Some(tenant), &author, &deed, None)];
+    let mut chains = vec![Some(tenant.clone())];
     if author.for_platform && !tenant.is_platform() {
-        entries.push(entry_in(None, &author, &deed, Some(tenant)));
+        chains.push(None);
     }
-    entries
+    Some(Telling {
+        chains,
+        author,
+        deed,
+    })
 }
 
 /// What is told of jobs that were ordered together: the one, or the ids of all of them.
@@ -104,8 +106,5 @@ pub async fn tell_of_orders(
     orders: &[OrderedJob],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    sqlx::query_scalar!(r#"SELECT audit($1, $2) AS "told!""#, entries(orders), now)
-        .fetch_one(tx.connection())
-        .await?;
-    Ok(())
+    tell_all(tx, &tellings(orders), now).await
 }
