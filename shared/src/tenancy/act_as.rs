@@ -9,12 +9,11 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
     InvalidApiKey, Role, Scopes, TenantStatus,
-    api_key::{checksum, random_base62},
+    api_key::{CHECKSUM_LENGTH, RANDOM_LENGTH, fresh_text, has_checksum},
 };
 use crate::{
     db::{Authenticator, DbError, Operator, PlatformTx, TenantTx},
@@ -27,17 +26,12 @@ use crate::{
 pub struct ActAsToken(String);
 
 const PREFIX: &str = "ua_";
-const RANDOM_LENGTH: usize = 30;
-const CHECKSUM_LENGTH: usize = 6;
 
 impl ActAsToken {
     /// A fresh token.
     #[must_use]
     pub fn generate(tenant: &TenantId) -> Self {
-        let hint = tenant.as_str().replace('-', "_");
-        let body = format!("{PREFIX}{hint}_{}", random_base62(RANDOM_LENGTH));
-        let checksum = checksum(&body);
-        Self(format!("{body}{checksum}"))
+        Self(fresh_text(PREFIX, Some(tenant)))
     }
 
     /// Reads a token and checks its checksum, so that an invented one costs no look-up.
@@ -49,10 +43,7 @@ impl ActAsToken {
         {
             return Err(InvalidApiKey);
         }
-        let (body, stated) = text
-            .split_at_checked(text.len() - CHECKSUM_LENGTH)
-            .ok_or(InvalidApiKey)?;
-        if checksum(body) == stated {
+        if has_checksum(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidApiKey)
@@ -252,15 +243,6 @@ pub async fn list_act_as(
     limit: i64,
 ) -> Result<Vec<ActAsGrant>, DbError> {
     let tenant = tx.tenant().clone();
-    select(tx.connection(), &tenant, before, limit).await
-}
-
-async fn select(
-    connection: &mut PgConnection,
-    tenant: &TenantId,
-    before: Option<ActAsId>,
-    limit: i64,
-) -> Result<Vec<ActAsGrant>, DbError> {
     let grants = sqlx::query_as!(
         ActAsGrant,
         r#"SELECT id AS "id: ActAsId", tenant_id AS "tenant_id: TenantId", actor_kind, actor_id, actor_display,
@@ -272,7 +254,7 @@ async fn select(
         before.map(|id| id.as_uuid()),
         limit,
     )
-    .fetch_all(connection)
+    .fetch_all(tx.connection())
     .await?;
     Ok(grants)
 }

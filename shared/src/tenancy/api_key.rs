@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use crate::ids::TenantId;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const RANDOM_LENGTH: usize = 30;
-const CHECKSUM_LENGTH: usize = 6;
+pub(super) const RANDOM_LENGTH: usize = 30;
+pub(super) const CHECKSUM_LENGTH: usize = 6;
 /// The hint in a system administrator's key; no tenant can have this slug.
 const PLATFORM_HINT: &str = "platform";
 
@@ -31,11 +31,7 @@ impl ApiKey {
     /// A fresh key of a tenant, or of the platform.
     #[must_use]
     pub fn generate(tenant: Option<&TenantId>) -> Self {
-        let hint = hint_of(tenant);
-        let random = random_base62(RANDOM_LENGTH);
-        let body = format!("uk_{hint}_{random}");
-        let checksum = checksum(&body);
-        Self(format!("{body}{checksum}"))
+        Self(fresh_text("uk_", tenant))
     }
 
     /// Reads a key and checks its checksum.
@@ -54,10 +50,7 @@ impl ApiKey {
         if !hint_ok || !secret_ok {
             return Err(InvalidApiKey);
         }
-        let (body, stated) = text
-            .split_at_checked(text.len() - CHECKSUM_LENGTH)
-            .ok_or(InvalidApiKey)?;
-        if checksum(body) == stated {
+        if has_checksum(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidApiKey)
@@ -101,6 +94,21 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+/// The text of a fresh credential: `{prefix}{hint}_`, random characters and their checksum.
+pub(super) fn fresh_text(prefix: &str, tenant: Option<&TenantId>) -> String {
+    let (hint, random) = (hint_of(tenant), random_base62(RANDOM_LENGTH));
+    let body = format!("{prefix}{hint}_{random}");
+    let checksum = checksum(&body);
+    format!("{body}{checksum}")
+}
+
+/// Whether a text ends with the checksum of what is in front of it.
+pub(super) fn has_checksum(text: &str) -> bool {
+    let middle = text.len().checked_sub(CHECKSUM_LENGTH);
+    let parts = middle.and_then(|middle| text.split_at_checked(middle));
+    parts.is_some_and(|(body, stated)| checksum(body) == stated)
+}
+
 fn hint_of(tenant: Option<&TenantId>) -> String {
     tenant.map_or_else(
         || PLATFORM_HINT.to_owned(),
@@ -117,7 +125,7 @@ pub fn random_base62(length: usize) -> String {
         .collect()
 }
 
-pub(super) fn checksum(body: &str) -> String {
+fn checksum(body: &str) -> String {
     let mut rest = crc32fast::hash(body.as_bytes());
     let mut digits = Vec::with_capacity(CHECKSUM_LENGTH);
     for _ in 0..CHECKSUM_LENGTH {

@@ -107,7 +107,7 @@ fn path_about(operation: &Operation, outer: &Objects, inner: &Objects) -> Option
     named.then_some(path)
 }
 
-/// Asks, and hangs up on whatever goes on without an end.
+/// With a body only where the operation takes one.
 async fn ask(caller: &Caller, operation: &Operation, path: &str, body: Option<&Value>) -> Answer {
     let headers = [("content-type", "application/json")];
     let bytes = body.map(|body| body.to_string().into_bytes());

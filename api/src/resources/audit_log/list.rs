@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
-use unity_shared::audit::{AuditFilter, AuditResult, AuditRow};
+use unity_shared::audit::{AuditFilter, AuditResult, AuditRow, PLATFORM_CHAIN};
 
 use super::Log;
 use crate::{
@@ -74,7 +74,7 @@ pub async fn list_audit_log(
     let owner = caller
         .tenant
         .as_ref()
-        .map_or("platform", |own| own.as_str());
+        .map_or(PLATFORM_CHAIN, |own| own.as_str());
     let scope = Scope {
         listing: "audit-log",
         owner,
