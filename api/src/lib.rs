@@ -31,7 +31,7 @@ mod state;
 mod streams;
 mod violations;
 
-pub use floor::bare_route;
+pub use floor::{bare_route, unguarded_poll};
 pub use limits::AddressLimit;
 pub use openapi::openapi;
 pub use router::router;

@@ -9,7 +9,7 @@ use unity_shared::{
     batch::{BatchLimits, Batcher},
     db::{Database, DbError},
     ids::{JobId, TenantId},
-    jobs::{Job, find_jobs},
+    jobs::{Job, find_jobs, find_jobs_of_nobody},
 };
 
 /// The queue in front of the statement. The answer is `None` where the tenant has no such job.
@@ -23,10 +23,36 @@ const LIMITS: BatchLimits = BatchLimits {
 
 /// Starts the queue.
 pub fn start_job_reads(database: Database) -> JobReads {
-    Batcher::start(LIMITS, move |wanted: Vec<(TenantId, JobId)>| {
+    start(move |wanted| {
         let database = database.clone();
         async move {
-            match read(&database, &wanted).await {
+            let mut tx = database.each_tenant().await?;
+            find_jobs(&mut tx, &wanted).await
+        }
+    })
+}
+
+/// Starts a queue whose statement reads in nobody's name, for measurements of what the tenant's costs.
+pub fn start_job_reads_of_nobody(database: Database) -> JobReads {
+    start(move |wanted| {
+        let database = database.clone();
+        async move {
+            let mut tx = database.engine().statement().await?;
+            find_jobs_of_nobody(&mut tx, &wanted).await
+        }
+    })
+}
+
+fn start<F, Fut>(read: F) -> JobReads
+where
+    F: Fn(Arc<[(TenantId, JobId)]>) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Vec<Option<Job>>, DbError>> + Send + 'static,
+{
+    Batcher::start(LIMITS, move |wanted: Vec<(TenantId, JobId)>| {
+        let wanted: Arc<[(TenantId, JobId)]> = wanted.into();
+        let answer = read(Arc::clone(&wanted));
+        async move {
+            match answer.await {
                 Ok(jobs) => jobs.into_iter().map(Ok).collect(),
                 Err(error) => {
                     let error = Arc::new(error);
@@ -35,12 +61,4 @@ pub fn start_job_reads(database: Database) -> JobReads {
             }
         }
     })
-}
-
-async fn read(
-    database: &Database,
-    wanted: &[(TenantId, JobId)],
-) -> Result<Vec<Option<Job>>, DbError> {
-    let mut tx = database.each_tenant().await?;
-    find_jobs(&mut tx, wanted).await
 }

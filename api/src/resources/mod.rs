@@ -19,6 +19,7 @@ mod tenants;
 mod worker_pools;
 mod workers;
 
+pub use jobs::JobView;
 pub use sign_in::{CALLBACK, SignIns};
 
 use crate::auth::Routes;

@@ -39,6 +39,8 @@ pub(super) enum Unit {
     PercentOfCore,
     #[serde(rename = "µs of a core")]
     CoreMicroseconds,
+    #[serde(rename = "%")]
+    Percent,
 }
 
 impl Unit {
@@ -52,6 +54,7 @@ impl Unit {
             Self::Seconds => "s",
             Self::PercentOfCore => "% of a core",
             Self::CoreMicroseconds => "µs of a core",
+            Self::Percent => "%",
         }
     }
 }

@@ -105,6 +105,11 @@ impl<'a> Stack<'a> {
         found.with_context(|| format!("unity {name} is not running"))
     }
 
+    /// The record, as Unity's processes see it.
+    pub(super) async fn database(&self) -> Result<Database> {
+        database(&self.site).await
+    }
+
     /// Stops everything and removes the database.
     pub(super) async fn end(self) -> Result<()> {
         self.owner.close().await?;
@@ -139,12 +144,17 @@ pub(super) async fn connect(site: &Site) -> Result<PgConnection> {
     connecting.context("could not connect to the database as its owner")
 }
 
-async fn admin_key(site: &Site) -> Result<String> {
+/// The record, as Unity's processes see it.
+async fn database(site: &Site) -> Result<Database> {
     let urls = DatabaseUrls {
         app: site.app_url.clone(),
         platform: site.platform_url.clone(),
     };
-    let database = Database::connect(&urls, PoolSettings::default()).await?;
+    Ok(Database::connect(&urls, PoolSettings::default()).await?)
+}
+
+async fn admin_key(site: &Site) -> Result<String> {
+    let database = database(site).await?;
     let clock = Clock::system();
     let key = create_key(&database, &clock, None, Role::SystemAdmin, "unity bench").await?;
     database.close().await;

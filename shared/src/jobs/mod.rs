@@ -50,7 +50,8 @@ pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgres
 pub use kind::{JobKind, KindSpec, PayloadError};
 pub use lease::{LeaseKey, Report, deliver_cancels, record_progress, renew_leases};
 pub use read::{
-    JobFilter, Runner, find_job, find_jobs, find_runner, list_attempts, list_jobs, locate_job,
+    JobFilter, Runner, find_job, find_jobs, find_jobs_of_nobody, find_runner, list_attempts,
+    list_jobs, locate_job,
 };
 pub use rescue::{Rescued, rescue_expired_leases, select_expired_leases};
 pub use retry::RetryPolicy;
