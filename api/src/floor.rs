@@ -1,6 +1,8 @@
 //! What an answer costs at the least, and without the guards: what the real routes' speed is to be seen
 //! against. No process of a fleet serves these; `unity bench` does, on a database of its own.
 
+use std::sync::Arc;
+
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -14,7 +16,7 @@ use unity_shared::{
 use crate::{
     error::ApiError,
     look_up::{JobReads, start_job_reads_of_nobody},
-    middleware,
+    middleware::{self, Surroundings},
     resources::JobView,
 };
 
@@ -31,7 +33,11 @@ pub fn bare_route() -> Router {
 pub fn unguarded_poll(database: Database) -> Router {
     let reads = start_job_reads_of_nobody(database);
     let router = Router::new().route("/{tenant}/{id}", get(show_job));
-    middleware::wrap(router.with_state(reads))
+    let surroundings = Surroundings {
+        proxies: Arc::default(),
+        addresses: None,
+    };
+    middleware::wrap(router.with_state(reads), surroundings)
 }
 
 async fn show_job(

@@ -4,7 +4,6 @@ use axum::{
     Router,
     body::Bytes,
     http::{HeaderValue, header},
-    middleware::from_fn_with_state,
     response::IntoResponse,
     routing::get,
 };
@@ -13,8 +12,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::{
     error::ApiError,
     invitation_page,
-    limits::limit_address,
-    middleware::{self, find_source_address},
+    middleware::{self, Surroundings},
     openapi,
     state::ApiState,
 };
@@ -27,16 +25,16 @@ const DOCUMENT_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 pub fn router(state: ApiState) -> Router {
     let (api, document) = openapi::describe(Some(state.clone())).split_for_parts();
     let document = Bytes::from(serde_json::to_vec(&document).unwrap_or_default());
-    let limits = from_fn_with_state(state.clone(), limit_address);
-    let proxies = state.trusted_proxies();
+    let surroundings = Surroundings {
+        proxies: state.trusted_proxies(),
+        addresses: state.addresses(),
+    };
     let router = api
         .with_state(state)
         .merge(pages(document))
         .fallback(async || ApiError::NotFound)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(limits)
-        .layer(from_fn_with_state(proxies, find_source_address));
-    middleware::wrap(router)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
+    middleware::wrap(router, surroundings)
 }
 
 fn pages(document: Bytes) -> Router {

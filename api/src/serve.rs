@@ -5,7 +5,7 @@
 
 use std::{io, net::IpAddr, time::Duration};
 
-use axum::{Extension, Router, http::Request};
+use axum::{Router, http::Request};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -56,7 +56,7 @@ pub async fn serve(
     shutdown: CancellationToken,
     drain: Duration,
 ) -> Result<(), ServeError> {
-    let router = router.layer(Extension(Closing(shutdown.clone())));
+    let closing = Closing(shutdown.clone());
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -65,8 +65,8 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let peer = PeerAddress(peer.ip());
-                    connections.spawn(serve_connection(stream, peer, router.clone(), &graceful));
+                    let about = (PeerAddress(peer.ip()), closing.clone());
+                    connections.spawn(serve_connection(stream, about, router.clone(), &graceful));
                 }
                 Err(error) => pause_after(&error, &shutdown).await,
             },
@@ -91,7 +91,7 @@ pub async fn serve(
 
 fn serve_connection(
     stream: TcpStream,
-    peer: PeerAddress,
+    (peer, closing): (PeerAddress, Closing),
     router: Router,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
@@ -100,6 +100,7 @@ fn serve_connection(
     let _ = stream.set_nodelay(true);
     let service = router.map_request(move |mut req: Request<Incoming>| {
         req.extensions_mut().insert(peer);
+        req.extensions_mut().insert(closing.clone());
         req
     });
     let connection = http1::Builder::new()

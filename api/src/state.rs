@@ -75,7 +75,7 @@ struct Inner {
     group_commit: GroupCommit,
     told_orders: ToldOrders,
     job_reads: JobReads,
-    addresses: Option<Addresses>,
+    addresses: Option<Arc<Addresses>>,
     calls: Option<CallLimiter>,
     denials: Denials,
     crossings: Arc<Semaphore>,
@@ -119,7 +119,7 @@ impl ApiState {
             waiting_caps: WaitingCaps::default(),
             addresses: options
                 .rate_limits
-                .then(|| Addresses::new(options.address_limit)),
+                .then(|| Arc::new(Addresses::new(options.address_limit))),
             calls: options
                 .rate_limits
                 .then(|| CallLimiter::start(gate.call_counts(), database.clone())),
@@ -242,8 +242,8 @@ impl ApiState {
     }
 
     /// The limits of source addresses; absent = there are none.
-    pub(crate) fn addresses(&self) -> Option<&Addresses> {
-        self.0.addresses.as_ref()
+    pub(crate) fn addresses(&self) -> Option<Arc<Addresses>> {
+        self.0.addresses.clone()
     }
 
     /// Counts the calls of callers; absent = nobody does.

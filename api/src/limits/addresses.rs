@@ -5,13 +5,12 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axum::{
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use tokio::time::Instant;
@@ -21,7 +20,7 @@ use super::{
     bucket::{Bucket, Flow},
     headers::{is_told, write_standing},
 };
-use crate::{error::ApiError, middleware::SourceAddress, state::ApiState};
+use crate::{error::ApiError, middleware::SourceAddress};
 
 /// How many such requests an address may make.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +58,7 @@ impl Addresses {
 
     /// Until the address may try again; absent = now.
     fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let wait = self.lock().get(&group(address))?.wait(self.flow, now);
+        let wait = self.lock().get(&subscriber(address))?.wait(self.flow, now);
         (!wait.is_zero()).then_some(wait)
     }
 
@@ -73,7 +72,7 @@ impl Addresses {
             }
         }
         let bucket = buckets
-            .entry(group(address))
+            .entry(subscriber(address))
             .or_insert_with(|| Bucket::full(now));
         // What was let in beside others may find nothing left to pay with.
         let _ = bucket.take(self.flow, now);
@@ -81,7 +80,7 @@ impl Addresses {
 
     fn standing(&self, address: IpAddr, now: Instant) -> Standing {
         let buckets = self.lock();
-        let bucket = buckets.get(&group(address));
+        let bucket = buckets.get(&subscriber(address));
         let AddressLimit { per_second, burst } = self.limit;
         Standing {
             name: "address",
@@ -101,7 +100,7 @@ impl Addresses {
 }
 
 /// One subscriber's addresses count as one: of IPv6 they usually have 2^64.
-fn group(address: IpAddr) -> IpAddr {
+pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
@@ -112,11 +111,15 @@ fn group(address: IpAddr) -> IpAddr {
 
 /// Refuses requests of an address that has none left, and charges it for those that nobody else is
 /// charged for.
-pub async fn limit_address(State(state): State<ApiState>, req: Request, next: Next) -> Response {
+pub async fn limit_address<F: Future<Output = Response>>(
+    addresses: Option<Arc<Addresses>>,
+    req: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let (Some(addresses), Some(SourceAddress(address))) =
-        (state.addresses(), req.extensions().get().copied())
+        (addresses, req.extensions().get().copied())
     else {
-        return next.run(req).await;
+        return next(req).await;
     };
     let refused = addresses.wait(address, Instant::now());
     let mut response = match refused {
@@ -128,7 +131,7 @@ pub async fn limit_address(State(state): State<ApiState>, req: Request, next: Ne
             }
             .into_response()
         }
-        None => next.run(req).await,
+        None => next(req).await,
     };
     if !is_told(&response) {
         let now = Instant::now();
@@ -169,7 +172,7 @@ mod tests {
 
     #[test]
     fn ipv6_counts_by_the_first_half() {
-        let of = |text: &str| group(text.parse().unwrap()).to_string();
+        let of = |text: &str| subscriber(text.parse().unwrap()).to_string();
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("2001:db8:1:2::9"), "2001:db8:1:2::");
         assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");

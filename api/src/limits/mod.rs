@@ -17,6 +17,6 @@ mod limiter;
 mod meter;
 mod rules;
 
-pub use addresses::{AddressLimit, Addresses, limit_address};
+pub use addresses::{AddressLimit, Addresses, limit_address, subscriber};
 pub use headers::{Standing, whole_seconds, write_standing};
 pub use limiter::{CallLimiter, Verdict};

@@ -15,7 +15,6 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     extract::Request,
     http::header,
-    middleware::Next,
     response::Response,
 };
 use http_body_util::BodyExt;
@@ -26,16 +25,17 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// Time that this may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-pub async fn drain_body(req: Request, next: Next) -> Response {
+pub async fn drain_body<F: Future<Output = Response>>(
+    req: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     // Such a client waits for a sign before it sends; the answer is the sign not to.
     if req.headers().contains_key(header::EXPECT) {
-        return next.run(req).await;
+        return next(req).await;
     }
     let (parts, body) = req.into_parts();
     let shared = Shared(Arc::new(Mutex::new(body)));
-    let response = next
-        .run(Request::from_parts(parts, Body::new(shared.clone())))
-        .await;
+    let response = next(Request::from_parts(parts, Body::new(shared.clone()))).await;
     if !shared.is_end_stream() {
         // Whether it came to the end or not, the answer goes out.
         let _ = tokio::time::timeout(LIMIT, drain(shared)).await;

@@ -3,7 +3,6 @@
 use axum::{
     extract::Request,
     http::{HeaderValue, header},
-    middleware::Next,
     response::Response,
 };
 
@@ -17,7 +16,10 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
 );
 
-pub async fn set_security_headers(req: Request, next: Next) -> Response {
+pub async fn set_security_headers<F: Future<Output = Response>>(
+    req: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let path = req.uri().path();
     let is_api = path.starts_with("/api/");
     let policy = if path.starts_with("/docs") || path.starts_with(invitation_page::PATH) {
@@ -25,7 +27,7 @@ pub async fn set_security_headers(req: Request, next: Next) -> Response {
     } else {
         DATA_POLICY
     };
-    let mut response = next.run(req).await;
+    let mut response = next(req).await;
     let headers = response.headers_mut();
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

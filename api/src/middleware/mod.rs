@@ -9,27 +9,49 @@ mod source_address;
 mod time_limit;
 mod trace;
 
-use axum::{Router, middleware::from_fn};
-use tower::ServiceBuilder;
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use unity_shared::config::Network;
+
+use crate::limits::{Addresses, limit_address};
 
 pub use request_id::CurrentRequestId;
-pub use source_address::{SourceAddress, find_source_address};
+pub use source_address::SourceAddress;
 
-/// Wraps the router; the first layer is the outermost. The id comes first because everything speaks
-/// of it; the trace sees the status that leaves; panics and time limits are errors like others, so
-/// they lie inside of what renders errors. The body is drained outside of all that may refuse it
-/// unread.
-pub fn wrap(router: Router) -> Router {
-    router.layer(
-        ServiceBuilder::new()
-            .layer(from_fn(request_id::give_id))
-            .layer(from_fn(trace::trace))
-            .layer(from_fn(drain_body::drain_body))
-            .layer(from_fn(headers::set_security_headers))
-            .layer(from_fn(render::render_problems))
-            .layer(from_fn(panics::answer_panics))
-            .layer(from_fn(time_limit::limit_time)),
-    )
+/// What the middleware has to know.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Proxies whose word about where a request comes from is believed.
+    pub proxies: Arc<[Network]>,
+    /// The limits of source addresses; absent = there are none.
+    pub addresses: Option<Arc<Addresses>>,
+}
+
+/// Surrounds every route. One layer and not ten: axum keeps each layer's inside on the heap, and copies
+/// it for every request.
+pub fn wrap(router: Router, surroundings: Surroundings) -> Router {
+    router.layer(from_fn_with_state(surroundings, surround))
+}
+
+/// The first step is the outermost. The id comes first because everything speaks of it; the trace sees
+/// the status that leaves; panics and time limits are errors like others, so they lie inside of what
+/// renders errors. The body is drained outside of all that may refuse it unread.
+async fn surround(State(around): State<Surroundings>, req: Request, next: Next) -> Response {
+    let limited = |req| limit_address(around.addresses, req, |req| next.run(req));
+    let located = |req| limited(source_address::find_source_address(&around.proxies, req));
+    let in_time = |req| time_limit::limit_time(req, located);
+    let without_panic = |req| panics::answer_panics(req, in_time);
+    let rendered = |req| render::render_problems(req, without_panic);
+    let with_headers = |req| headers::set_security_headers(req, rendered);
+    let drained = |req| drain_body::drain_body(req, with_headers);
+    let traced = |req| trace::trace(req, drained);
+    request_id::give_id(req, traced).await
 }
 
 #[cfg(test)]
@@ -64,7 +86,15 @@ mod tests {
             .header("x-request-id", "invented by the client")
             .body(Body::empty())
             .unwrap();
-        let (parts, body) = wrap(router).oneshot(request).await.unwrap().into_parts();
+        let surroundings = Surroundings {
+            proxies: Arc::default(),
+            addresses: None,
+        };
+        let (parts, body) = wrap(router, surroundings)
+            .oneshot(request)
+            .await
+            .unwrap()
+            .into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         (
             Response::from_parts(parts, ()),

@@ -4,17 +4,19 @@ use std::{any::Any, panic::AssertUnwindSafe};
 
 use axum::{
     extract::Request,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
 
 use crate::error::ApiError;
 
-pub async fn answer_panics(req: Request, next: Next) -> Response {
+pub async fn answer_panics<F: Future<Output = Response>>(
+    req: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     // Nothing that a handler shares is left half-changed by a panic: the locks are ours and hold no
     // statement that can panic, and a transaction undoes itself.
-    match AssertUnwindSafe(next.run(req)).catch_unwind().await {
+    match AssertUnwindSafe(next(req)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
             ApiError::Defect(format!("a handler panicked: {}", message(&*panic))).into_response()

@@ -3,17 +3,19 @@
 use axum::{
     extract::Request,
     http::{StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use super::CurrentRequestId;
 use crate::{error::ApiError, problem::Problem};
 
-pub async fn render_problems(req: Request, next: Next) -> Response {
+pub async fn render_problems<F: Future<Output = Response>>(
+    req: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let request_id = req.extensions().get::<CurrentRequestId>().map(|id| id.0);
     let instance = req.uri().path().to_owned();
-    let response = explain(next.run(req).await);
+    let response = explain(next(req).await);
     match response.extensions().get::<Problem>() {
         Some(problem) => problem.render(&response, request_id, &instance),
         None => response,

@@ -3,7 +3,6 @@
 use axum::{
     extract::{FromRequestParts, Request},
     http::{HeaderName, HeaderValue, request::Parts},
-    middleware::Next,
     response::Response,
 };
 use unity_shared::ids::RequestId;
@@ -16,10 +15,13 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentRequestId(pub RequestId);
 
-pub async fn give_id(mut req: Request, next: Next) -> Response {
+pub async fn give_id<F: Future<Output = Response>>(
+    mut req: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let id = RequestId::new();
     req.extensions_mut().insert(CurrentRequestId(id));
-    let mut response = next.run(req).await;
+    let mut response = next(req).await;
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(HEADER, value);
     }

@@ -7,14 +7,11 @@
 use std::{
     net::{IpAddr, SocketAddr},
     str::FromStr,
-    sync::Arc,
 };
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    extract::{FromRequestParts, Request},
     http::{HeaderMap, request::Parts},
-    middleware::Next,
-    response::Response,
 };
 use unity_shared::config::Network;
 
@@ -27,16 +24,12 @@ pub struct SourceAddress(pub IpAddr);
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Puts the address where handlers find it. A request that came on no connection has none.
-pub async fn find_source_address(
-    State(proxies): State<Arc<[Network]>>,
-    mut req: Request,
-    next: Next,
-) -> Response {
+pub fn find_source_address(proxies: &[Network], mut req: Request) -> Request {
     if let Some(PeerAddress(peer)) = req.extensions().get().copied() {
-        let address = source_of(peer, req.headers(), &proxies);
+        let address = source_of(peer, req.headers(), proxies);
         req.extensions_mut().insert(SourceAddress(address));
     }
-    next.run(req).await
+    req
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for SourceAddress {

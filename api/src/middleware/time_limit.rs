@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::{
     extract::Request,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
@@ -13,8 +12,11 @@ use crate::error::ApiError;
 /// Twice the longest poll. It covers the reading of the body, so a client cannot drip it either.
 const LIMIT: Duration = Duration::from_mins(1);
 
-pub async fn limit_time(req: Request, next: Next) -> Response {
-    match tokio::time::timeout(LIMIT, next.run(req)).await {
+pub async fn limit_time<F: Future<Output = Response>>(
+    req: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
+    match tokio::time::timeout(LIMIT, next(req)).await {
         Ok(response) => response,
         Err(_) => ApiError::Timeout.into_response(),
     }

@@ -5,7 +5,6 @@ use std::time::Instant;
 use axum::{
     extract::{MatchedPath, Request},
     http::Method,
-    middleware::Next,
     response::Response,
 };
 use tracing::{Instrument, field::Empty};
@@ -15,7 +14,10 @@ use super::CurrentRequestId;
 /// Stands for every path that no route has: a metric must not have a series for each typing error.
 const UNMATCHED: &str = "unmatched";
 
-pub async fn trace(req: Request, next: Next) -> Response {
+pub async fn trace<F: Future<Output = Response>>(
+    req: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let method = method_name(req.method());
     let path = req
         .extensions()
@@ -35,7 +37,7 @@ pub async fn trace(req: Request, next: Next) -> Response {
     );
     async move {
         let begun = Instant::now();
-        let response = next.run(req).await;
+        let response = next(req).await;
         let seconds = begun.elapsed().as_secs_f64();
         let status = response.status().as_u16();
         tracing::info!(status, duration_ms = seconds * 1000.0, "request answered");

@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use toml::Table;
 use unity_shared::{
     clock::Clock,
+    config::Settings,
     db::{Database, DatabaseUrls, PoolSettings},
     tenancy::{Role, random_base62},
 };
@@ -103,6 +104,12 @@ impl<'a> Stack<'a> {
     pub(super) fn part(&self, name: &str) -> Result<&Part> {
         let found = self.parts.iter().find(|part| part.name() == name);
         found.with_context(|| format!("unity {name} is not running"))
+    }
+
+    /// The settings of its processes.
+    pub(super) fn settings(&self) -> Result<Settings> {
+        let settings = Settings::read(Some(self.config.clone()), &serde_json::Map::new());
+        settings.context("the settings that were just written cannot be read")
     }
 
     /// The record, as Unity's processes see it.

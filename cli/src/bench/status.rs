@@ -1,6 +1,7 @@
 //! How often people can look how a job is doing: one tenant's ended job over 64 connections, and a
 //! hundred tenants' over as many. And what the guards in front of the answer cost: the same read without
-//! key, rate limit and tenant, in the same run.
+//! key, rate limit and tenant. For that both are served by this process, by turns: a process of its own
+//! costs something too.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use unity_api::{ServeError, serve, unguarded_poll};
+use unity_api::{ApiState, ServeError, router, serve, unguarded_poll};
 
 use super::{
     Bench, Tenants,
@@ -21,6 +22,7 @@ use super::{
     processes, rows,
     stack::Stack,
 };
+use crate::process::{Connections, api_options};
 
 const CONNECTIONS: usize = 64;
 const TENANT_LIMIT: u32 = 100;
@@ -35,28 +37,27 @@ struct Poll {
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     let mut stack = Stack::start(bench).await?;
     let polls = ended_jobs(&mut stack, bench.count(Tenants::Many)).await?;
-    let open = Unguarded::start(&stack).await?;
+    let state = api_state(&stack).await?;
+    let open = unguarded_poll(stack.database().await?);
+    let guarded = Server::start(|at, shutdown| serve(at, router(state), shutdown, DRAIN)).await?;
+    let unguarded = Server::start(|at, shutdown| serve(at, open, shutdown, DRAIN)).await?;
     let mut readings = Vec::new();
     for tenants in [Tenants::One, Tenants::Many] {
         let (name, count) = (bench.name(tenants), bench.count(tenants));
         let polls = polls.get(..count).unwrap_or_default();
-        let guarded: Vec<Request> = polls.iter().map(|poll| poll.guarded.clone()).collect();
-        let unguarded: Vec<Request> = polls.iter().map(|poll| poll.unguarded.clone()).collect();
+        let questions: Vec<Request> = polls.iter().map(|poll| poll.guarded.clone()).collect();
+        let open: Vec<Request> = polls.iter().map(|poll| poll.unguarded.clone()).collect();
         let before = processes::spent(&stack, &[]);
-        let tally = ask(bench, stack.api, &guarded).await?;
+        let tally = ask(bench, stack.api, &questions).await?;
         let after = processes::spent(&stack, &[]);
-        let without = ask(bench, open.address, &unguarded).await?;
         let mut of_case = readings_of(&name, &tally);
         // The warm-up is in what was spent.
         let time = bench.sizes.load + bench.sizes.load / WARM_UP_SHARE;
         let requests = tally.rate() * time.as_secs_f64();
         of_case.extend(processes::shares(&name, &before, &after, requests));
-        of_case.extend(readings_of(&format!("{name}, unguarded"), &without));
-        of_case.push(Reading::new(
-            format!("{name}, what the guards take"),
-            (1.0 - tally.rate() / without.rate()) * 100.0,
-            Unit::Percent,
-        ));
+        let with = ask(bench, guarded.address, &questions).await?;
+        let without = ask(bench, unguarded.address, &open).await?;
+        of_case.extend(guards(&name, &with, &without));
         readings.extend(of_case.into_iter().map(|reading| {
             reading
                 .with("connections", CONNECTIONS)
@@ -64,9 +65,28 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
                 .with("seconds", bench.sizes.load.as_secs_f64())
         }));
     }
-    open.end().await?;
+    unguarded.end().await?;
+    guarded.end().await?;
     stack.end().await?;
     Ok(readings)
+}
+
+/// What the guards take of the rate.
+fn guards(name: &str, with: &Tally, without: &Tally) -> [Reading; 3] {
+    let rate = |of: &str, tally: &Tally| {
+        Reading::new(
+            format!("{name}, API in this process{of}"),
+            tally.rate(),
+            Unit::RequestsPerSecond,
+        )
+    };
+    let taken = (1.0 - with.rate() / without.rate()) * 100.0;
+    let taken = Reading::new(
+        format!("{name}, what the guards take"),
+        taken,
+        Unit::Percent,
+    );
+    [rate("", with), rate(" without guards", without), taken]
 }
 
 async fn ask(bench: &Bench, address: SocketAddr, questions: &[Request]) -> Result<Tally> {
@@ -94,21 +114,36 @@ fn readings_of(name: &str, tally: &Tally) -> Vec<Reading> {
     ]
 }
 
-/// The read without its guards, served by this process: nothing that serves a fleet can do it.
-struct Unguarded {
+/// The API as its own process makes it.
+async fn api_state(stack: &Stack<'_>) -> Result<ApiState> {
+    let settings = stack.settings()?;
+    let options = api_options(&settings)?;
+    let Connections {
+        database,
+        gate,
+        clock,
+    } = Connections::open(&settings).await?;
+    Ok(ApiState::new(database, gate, clock, &options))
+}
+
+/// A router that this process serves.
+struct Server {
     address: SocketAddr,
     shutdown: CancellationToken,
     serving: JoinHandle<Result<(), ServeError>>,
 }
 
-impl Unguarded {
-    async fn start(stack: &Stack<'_>) -> Result<Self> {
+const DRAIN: Duration = Duration::from_secs(1);
+
+impl Server {
+    async fn start<F>(serve: impl FnOnce(TcpListener, CancellationToken) -> F) -> Result<Self>
+    where
+        F: Future<Output = Result<(), ServeError>> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();
-        let router = unguarded_poll(stack.database().await?);
-        let drain = Duration::from_secs(1);
-        let serving = tokio::spawn(serve(listener, router, shutdown.clone(), drain));
+        let serving = tokio::spawn(serve(listener, shutdown.clone()));
         Ok(Self {
             address,
             shutdown,
@@ -119,7 +154,7 @@ impl Unguarded {
     async fn end(self) -> Result<()> {
         self.shutdown.cancel();
         let served = self.serving.await?;
-        served.context("the read without guards stopped answering")
+        served.context("this process stopped answering")
     }
 }
 

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use super::DbError;
 
 /// A session whose role is `unity_app` and which has no tenant: row-level security shows it nothing.
-/// A database function that sets each tenant in turn, such as `jobs_of`, can be called in it.
+/// A statement can name each tenant in turn in it, as `find_jobs` does.
 #[derive(Debug)]
 pub struct EachTenantTx(PoolConnection<Postgres>);
 

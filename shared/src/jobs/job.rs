@@ -1,10 +1,9 @@
 //! A job and its attempts, as the API shows them and the rows keep them.
 
+use super::JsonText;
+use crate::ids::{JobId, RequestId, TenantId, WorkerId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::ids::{JobId, RequestId, TenantId, WorkerId};
 
 /// Where a job is in its life.
 #[derive(
@@ -99,10 +98,10 @@ pub struct Job {
     pub max_attempts: i32,
     /// What the kind's handler was asked to do.
     #[schema(value_type = Object)]
-    pub payload: Value,
+    pub payload: JsonText,
     /// What the handler answered; null until the job succeeded.
     #[schema(value_type = Option<Value>, required)]
-    pub result: Option<Value>,
+    pub result: Option<JsonText>,
     /// The last attempt's error; null if there was none, or the job succeeded after it.
     #[schema(required)]
     pub error: Option<JobFailure>,
@@ -114,7 +113,7 @@ pub struct Job {
     pub resource_key: Option<String>,
     /// Free labels.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
-    pub labels: Value,
+    pub labels: JsonText,
     /// Longest time one attempt may take, in seconds.
     pub timeout_seconds: i32,
     /// It does not start before this instant: as asked for, or the next attempt's.

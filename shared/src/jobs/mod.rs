@@ -22,6 +22,7 @@ mod enqueue;
 mod expire;
 mod finish;
 mod job;
+mod json_text;
 mod kind;
 pub mod kinds;
 mod lease;
@@ -47,11 +48,12 @@ pub use enqueue::{
 pub use expire::expire_jobs;
 pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
+pub use json_text::JsonText;
 pub use kind::{JobKind, KindSpec, PayloadError};
 pub use lease::{LeaseKey, Report, deliver_cancels, record_progress, renew_leases};
 pub use read::{
-    JobFilter, Runner, find_job, find_jobs, find_jobs_of_nobody, find_runner, list_attempts,
-    list_jobs, locate_job,
+    JobFilter, LocatedJob, Runner, find_job, find_jobs, find_jobs_of_nobody, find_runner,
+    list_attempts, list_jobs, locate_job,
 };
 pub use rescue::{Rescued, rescue_expired_leases, select_expired_leases};
 pub use retry::RetryPolicy;

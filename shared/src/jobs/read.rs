@@ -7,7 +7,9 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
+use super::{
+    Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus, JsonText,
+};
 use crate::{
     db::{DbError, EachTenantTx, Engine, Operator, PlatformTx, TenantTx},
     ids::{JobId, RequestId, TenantId, WorkerId},
@@ -39,9 +41,9 @@ macro_rules! select_jobs {
         sqlx::query_as!(
             JobRow,
             r#"SELECT id AS "id: JobId", tenant_id AS "tenant_id: TenantId", kind, status AS "status: JobStatus",
-                      queue, priority, attempt, max_attempts, payload, result,
+                      queue, priority, attempt, max_attempts, payload AS "payload: JsonText", result AS "result: JsonText",
                       error AS "error: Json<JobFailure>", progress AS "progress: Json<JobProgress>",
-                      resource_key, labels, timeout_seconds, run_at, created_at, started_at, finished_at,
+                      resource_key, labels AS "labels: JsonText", timeout_seconds, run_at, created_at, started_at, finished_at,
                       expires_at, cancel_requested_at, cancel_delivered_at, request_id AS "request_id: RequestId"
                FROM jobs
                WHERE tenant_id = $1
@@ -176,21 +178,31 @@ pub async fn find_runner(tx: &mut TenantTx, id: JobId) -> Result<Option<Runner>,
     Ok(runner)
 }
 
-/// Whose job this is: for a system administrator, who then acts in that tenant's name.
+/// Whose job it is, and of which kind.
+#[derive(Debug, Clone)]
+pub struct LocatedJob {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The kind's name.
+    pub kind: String,
+}
+
+/// Finds a job among all tenants': for a system administrator.
 pub async fn locate_job(
     tx: &mut PlatformTx<Operator>,
     id: JobId,
-) -> Result<Option<TenantId>, DbError> {
+) -> Result<Option<LocatedJob>, DbError> {
     // No index is kept for this alone: one look into the primary key for each tenant.
-    let tenant = sqlx::query_scalar!(
-        r#"SELECT tenant.id AS "id: TenantId" FROM tenants AS tenant
-           CROSS JOIN LATERAL (SELECT FROM jobs WHERE tenant_id = tenant.id AND id = $1 LIMIT 1) AS found
+    let job = sqlx::query_as!(
+        LocatedJob,
+        r#"SELECT tenant.id AS "tenant_id: TenantId", found.kind AS "kind!" FROM tenants AS tenant
+           CROSS JOIN LATERAL (SELECT kind FROM jobs WHERE tenant_id = tenant.id AND id = $1 LIMIT 1) AS found
            LIMIT 1"#,
         id.as_uuid()
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(tenant)
+    Ok(job)
 }
 
 /// The job's attempts, first to last.
@@ -233,9 +245,10 @@ macro_rules! select_jobs_of_several {
             JobRow,
             r#"SELECT job.id AS "id!: JobId", job.tenant_id AS "tenant_id!: TenantId", kind AS "kind!",
                       status AS "status!: JobStatus", queue AS "queue!", priority AS "priority!",
-                      attempt AS "attempt!", max_attempts AS "max_attempts!", payload AS "payload!", result,
+                      attempt AS "attempt!", max_attempts AS "max_attempts!", payload AS "payload!: JsonText",
+                      result AS "result: JsonText",
                       error AS "error: Json<JobFailure>", progress AS "progress: Json<JobProgress>",
-                      resource_key, labels AS "labels!", timeout_seconds AS "timeout_seconds!",
+                      resource_key, labels AS "labels!: JsonText", timeout_seconds AS "timeout_seconds!",
                       run_at AS "run_at!", created_at AS "created_at!", started_at, finished_at, expires_at,
                       cancel_requested_at, cancel_delivered_at, request_id AS "request_id: RequestId"
                FROM "#
@@ -249,12 +262,22 @@ macro_rules! select_jobs_of_several {
 }
 
 /// Jobs of any tenants in one round trip, in the order asked for; `None` where the tenant has no such
-/// job. Each is read in its tenant's name.
+/// job. Each is read in its tenant's name: the innermost select, which `OFFSET 0` keeps apart, needs the
+/// name that the one before it sets, so it begins anew after each. Should a planner ever see a way
+/// around that, row-level security shows nothing.
 pub async fn find_jobs(
     tx: &mut EachTenantTx,
     wanted: &[(TenantId, JobId)],
 ) -> Result<Vec<Option<Job>>, DbError> {
-    let rows = select_jobs_of_several!(tx, "jobs_of($1, $2) AS job", wanted)?;
+    let rows = select_jobs_of_several!(
+        tx,
+        "(SELECT tenant, array_agg(id) AS ids
+          FROM unnest($1::text[], $2::uuid[]) AS wanted (tenant, id) GROUP BY tenant) AS asked
+         CROSS JOIN LATERAL (SELECT set_config('app.tenant_id', asked.tenant, true) AS tenant) AS named
+         CROSS JOIN LATERAL (SELECT * FROM jobs WHERE tenant_id = named.tenant AND id = ANY (asked.ids)
+                             OFFSET 0) AS job",
+        wanted
+    )?;
     Ok(in_order_of(wanted, rows))
 }
 
@@ -289,12 +312,12 @@ struct JobRow {
     priority: i16,
     attempt: i32,
     max_attempts: i32,
-    payload: Value,
-    result: Option<Value>,
+    payload: JsonText,
+    result: Option<JsonText>,
     error: Option<Json<JobFailure>>,
     progress: Option<Json<JobProgress>>,
     resource_key: Option<String>,
-    labels: Value,
+    labels: JsonText,
     timeout_seconds: i32,
     run_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
