@@ -74,6 +74,11 @@ pub enum ApiError {
         /// What has become of the tenant.
         state: &'static str,
     },
+    /// A system administrator asked in their own name for something inside a tenant.
+    #[error(
+        "this is the tenant's own: act in it, by POST /api/v1/tenants/{{id}}/act-as, to reach it"
+    )]
+    ActAsRequired,
     /// A system administrator asked for something that only a tenant has.
     #[error("this needs a key of the tenant that it is for")]
     TenantRequired,
@@ -268,6 +273,7 @@ impl ApiError {
             }
             Self::Entry(error) => error.kind(),
             Self::TenantInactive { code, .. } => (StatusCode::FORBIDDEN, code, "Tenant not in use"),
+            Self::ActAsRequired => (StatusCode::FORBIDDEN, "act_as.required", "Not allowed"),
             Self::TenantRequired => (StatusCode::FORBIDDEN, "tenant.required", "Tenant needed"),
             Self::RoleInsufficient(_) => {
                 (StatusCode::FORBIDDEN, "role.insufficient", "Not allowed")

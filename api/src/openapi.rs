@@ -46,11 +46,9 @@ pub fn openapi() -> OpenApi {
 /// All routes with their description. Without a state they are only described and must not be
 /// served: nothing checks their rules.
 pub fn describe(state: Option<ApiState>) -> OpenApiRouter<ApiState> {
-    let at_root = resources::register_at_root(Routes::new(state.clone())).at_root();
-    let routes = Routes::new(state);
-    let mut described = resources::register(routes)
-        .finish(base(), PREFIX)
-        .merge(at_root);
+    let routes = Routes::new(base(), state);
+    let routes = resources::register(routes.below(PREFIX));
+    let mut described = resources::register_at_root(routes.below("")).finish();
     parameters::refine(described.get_openapi_mut());
     described
 }

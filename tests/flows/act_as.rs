@@ -1,9 +1,10 @@
 //! A system administrator inside a tenant: with leave, for a while, and told to both sides.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use unity_shared::clock::Clock;
 
-use crate::harness::{Caller, Stack, StackOptions, eventually};
+use crate::harness::{Caller, Stack, StackOptions, eventually, tenant_body};
 
 async fn still_stack(clock: Clock) -> Stack {
     let options = StackOptions {
@@ -252,15 +253,86 @@ async fn whoever_acts_makes_nothing_that_outlasts_their_leave_and_is_nobodys_ses
     let order = json!({ "reason": "ticket 42", "minutes": 5, "role": "tenant-admin" });
     let begun = session.caller.post(GRANTS, &order).await.expect(201);
     let acting = stack.admin.with_key(&begun.text_of("token"));
-    acting
-        .post("/api/v1/api-keys", &json!({ "name": "stays" }))
-        .await
-        .problem(403, "act_as.forbidden");
+    let members = "/api/v1/tenants/acme/members";
+    let member = session.caller.get(members).await.expect(200).json["items"][0].clone();
+    let member = format!("{members}/{}", member["user_id"].as_str().unwrap());
+    let invitation = json!({ "email": "new@example.com", "role": "viewer" });
+    let invited = session.caller.post(members, &invitation).await.expect(201);
+    let resend = format!(
+        "/api/v1/tenants/acme/invitations/{}/resend",
+        invited.text_of("id")
+    );
+    let provider =
+        json!({ "issuer": "https://idp.example", "client_id": "unity", "client_secret": "secret" });
+    for (method, path, body) in [
+        (Method::POST, "/api/v1/api-keys", json!({ "name": "stays" })),
+        (Method::POST, members, invitation.clone()),
+        (Method::POST, &resend, json!({})),
+        (Method::PATCH, &member, json!({ "role": "viewer" })),
+        (
+            Method::PUT,
+            "/api/v1/tenants/acme/identity-provider",
+            provider,
+        ),
+    ] {
+        let answer = acting
+            .send(
+                method,
+                path,
+                &[("content-type", "application/json")],
+                Some(body.to_string().into()),
+            )
+            .await;
+        answer.problem(403, "act_as.forbidden");
+    }
     acting
         .post("/api/v1/auth/logout", &json!({}))
         .await
         .problem(403, "session.required");
     session.caller.get("/api/v1/tenants").await.expect(200);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_leave_an_administrator_reaches_the_jobs_of_the_platform_and_none_of_the_tenants_own()
+ {
+    let stack = still_stack(Clock::system()).await;
+    let body = tenant_body("acme");
+    let created = stack.admin.post("/api/v1/tenants", &body).await.expect(201);
+    let tenant = stack.admin.with_key(&created.text_of("api_key"));
+    let (platforms, own) = (
+        created.text_of("job_id"),
+        stack.probe(&tenant, json!({})).await,
+    );
+    let (_, acting) = begin(&stack, "member").await;
+    for part in ["", "/attempts", "/why", "/events"] {
+        let path = |id: &str| format!("/api/v1/jobs/{id}{part}");
+        let headers = [("accept", "application/json")];
+        let ask = async |caller: &Caller, id: &str| {
+            caller.send(Method::GET, &path(id), &headers, None).await
+        };
+        ask(&stack.admin, &platforms).await.expect(200);
+        ask(&stack.admin, &own)
+            .await
+            .problem(403, "act_as.required");
+        ask(&acting, &own).await.expect(200);
+    }
+    for verb in ["cancel", "retry"] {
+        let path = format!("/api/v1/jobs/{own}/{verb}");
+        let answer = stack.admin.post(&path, &json!({})).await;
+        answer.problem(403, "act_as.required");
+    }
+    assert_eq!(
+        tenant
+            .get(&format!("/api/v1/jobs/{own}"))
+            .await
+            .text_of("status"),
+        "queued"
+    );
+    let nobodys = format!("/api/v1/jobs/{}", uuid::Uuid::now_v7());
+    stack.admin.get(&nobodys).await.problem(404, "not_found");
+    let tried = entries(&stack.admin, "&action=access.denied").await;
+    assert_eq!(tried.len(), 6, "{tried:#?}");
     stack.stop().await;
 }
 

@@ -15,6 +15,8 @@ pub struct Operation {
     pub access: String,
     /// What a confined key must be for; absent = no scope is asked for.
     pub scope: Option<String>,
+    /// `refused` where nobody can use it who acts in a tenant.
+    pub acting: Option<String>,
 }
 
 impl Operation {
@@ -54,6 +56,7 @@ pub async fn operations(stack: &Stack) -> Vec<Operation> {
                 name: text("operationId"),
                 access: text("x-access"),
                 scope: operation["x-scope"].as_str().map(str::to_owned),
+                acting: operation["x-acting"].as_str().map(str::to_owned),
             });
         }
     }

@@ -19,15 +19,17 @@ pub const ROLES: [&str; 5] = [
 /// have logged in.
 pub fn admits(access: &str, role: &str, is_person: bool) -> bool {
     let rank = |role: &str| ROLES[1..4].iter().position(|known| *known == role);
-    access.split(" or ").any(|part| match part {
-        "public" => true,
-        "authenticated" => role != "nobody",
-        "session" => role != "nobody" && is_person,
-        part => match (rank(part), rank(role)) {
-            (Some(least), Some(own)) => own >= least,
-            _ => part == role,
-        },
-    })
+    access
+        .split(" or ")
+        .any(|part| match part.split(" for ").next().unwrap_or(part) {
+            "public" => true,
+            "authenticated" => role != "nobody",
+            "session" => role != "nobody" && is_person,
+            part => match (rank(part), rank(role)) {
+                (Some(least), Some(own)) => own >= least,
+                _ => part == role,
+            },
+        })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,6 +50,7 @@ async fn every_route_has_a_rule_that_says_which_roles_it_lets_in() {
         "admin",
         "system-admin",
         "scope of a confined key",
+        "while acting",
     ];
     let mut rows: Vec<Vec<String>> = vec![heads.map(str::to_owned).to_vec()];
     for operation in operations(&stack).await {
@@ -57,10 +60,12 @@ async fn every_route_has_a_rule_that_says_which_roles_it_lets_in() {
             operation.access.clone(),
         ];
         for role in ROLES {
+            let confined = operation.access.contains(&format!("{role} for "));
             let verdict = match (
                 admits(&operation.access, role, false),
                 admits(&operation.access, role, true),
             ) {
+                (true, _) if confined => "platform's",
                 (true, _) => "yes",
                 (false, true) => "people",
                 (false, false) => "-",
@@ -72,6 +77,12 @@ async fn every_route_has_a_rule_that_says_which_roles_it_lets_in() {
                 .scope
                 .clone()
                 .unwrap_or_else(|| "none needed".to_owned()),
+        );
+        row.push(
+            operation
+                .acting
+                .clone()
+                .unwrap_or_else(|| "as the role".to_owned()),
         );
         rows.push(row);
     }

@@ -139,6 +139,38 @@ fn a_crate_of_others_is_known_where_it_belongs_and_nowhere_else() {
 }
 
 /// A pool hands out connections without a tenant.
+/// Where a router of axum's own begins: nothing there has a rule, so each has its reason.
+const RULELESS: [(&str, &str); 4] = [
+    (
+        "api/src/router.rs",
+        "the API's document and its page, for everybody",
+    ),
+    (
+        "api/src/invitation_page/mod.rs",
+        "a page without data, for everybody",
+    ),
+    ("api/src/ops/mod.rs", "the operators' port"),
+    ("api/src/floor.rs", "served by `unity bench` alone"),
+];
+
+#[test]
+fn a_route_without_a_rule_is_registered_in_few_places() {
+    let sources = rust_sources();
+    let makers = sources.iter().filter(|source| {
+        let is_api = source.path.starts_with("api/src/") && source.is_production();
+        is_api
+            && production_lines(&source.text)
+                .iter()
+                .any(|(_, line)| line.contains("Router::new("))
+    });
+    let makers: BTreeSet<&str> = makers.map(|source| source.path.as_str()).collect();
+    let known: BTreeSet<&str> = RULELESS.iter().map(|(path, _)| *path).collect();
+    assert_eq!(
+        makers, known,
+        "register routes with `auth::Routes`, which asks for their rule"
+    );
+}
+
 #[test]
 fn pools_of_connections_stay_where_transactions_begin() {
     let mut faults = Vec::new();

@@ -96,7 +96,7 @@ pub async fn find_crossing(
         Crossing::Job(id) => {
             let mut tx = database.operator().statement().await?;
             let owner = locate_job(&mut tx, *id).await?;
-            owner.is_some_and(|owner| owner != *own)
+            owner.is_some_and(|job| job.tenant_id != *own)
         }
         Crossing::Key(id) => {
             let mut tx = database.operator().statement().await?;

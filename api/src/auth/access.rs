@@ -25,6 +25,9 @@ pub enum Access {
     Tenant(Role),
     /// Callers of a tenant with this role or a higher one, and system administrators.
     TenantOrSystem(Role),
+    /// Callers of a tenant with this role or a higher one; system administrators for the jobs that the
+    /// platform carries out for tenants. Which those are is for the handler, which knows the job.
+    TenantOrPlatformsJobs(Role),
 }
 
 impl Access {
@@ -38,12 +41,15 @@ impl Access {
                 Actor::User { .. } | Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
             },
             _ if caller.must_change_password => Err(ApiError::MustChangePassword),
-            Self::SystemAdmin | Self::TenantOrSystem(_) if is_system => Ok(()),
-            Self::SystemAdmin => Err(ApiError::RoleInsufficient(Role::SystemAdmin)),
             Self::Tenant(_) if is_system => Err(ApiError::TenantRequired),
-            Self::Tenant(role) | Self::TenantOrSystem(role) if caller.role >= role => Ok(()),
-            Self::Tenant(role) | Self::TenantOrSystem(role) => {
-                Err(ApiError::RoleInsufficient(role))
+            _ if is_system => Ok(()),
+            Self::SystemAdmin => Err(ApiError::RoleInsufficient(Role::SystemAdmin)),
+            Self::Tenant(role) | Self::TenantOrSystem(role) | Self::TenantOrPlatformsJobs(role) => {
+                if caller.role >= role {
+                    Ok(())
+                } else {
+                    Err(ApiError::RoleInsufficient(role))
+                }
             }
         }
     }
@@ -60,6 +66,14 @@ impl fmt::Display for Access {
             Self::Tenant(role) => f.write_str(role.as_str()),
             Self::TenantOrSystem(role) => {
                 write!(f, "{} or {}", role.as_str(), Role::SystemAdmin.as_str())
+            }
+            Self::TenantOrPlatformsJobs(role) => {
+                let administrator = Role::SystemAdmin.as_str();
+                write!(
+                    f,
+                    "{} or {administrator} for the platform's jobs",
+                    role.as_str()
+                )
             }
         }
     }

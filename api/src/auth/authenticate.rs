@@ -24,6 +24,8 @@ pub enum NotLetIn {
     /// The key is whole and another tenant's than its text says: whoever sends it changed it. They are
     /// answered as if there were none, and the key's owner is named in the audit log.
     Misnamed(Box<Caller>),
+    /// The caller's tenant is not in use. What the answer says, and who it is, for the audit log.
+    OfInactive(Box<Caller>, ApiError),
 }
 
 impl From<ApiError> for NotLetIn {
@@ -41,7 +43,7 @@ impl From<Arc<DbError>> for NotLetIn {
 impl From<NotLetIn> for ApiError {
     fn from(reason: NotLetIn) -> Self {
         match reason {
-            NotLetIn::Refused(error) => error,
+            NotLetIn::Refused(error) | NotLetIn::OfInactive(_, error) => error,
             NotLetIn::Misnamed(_) => Self::Unauthenticated,
         }
     }
@@ -65,7 +67,10 @@ pub async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Calle
         return Err(ApiError::Defect(problem).into());
     }
     match status.and_then(why_refused) {
-        Some((code, state)) => Err(ApiError::TenantInactive { code, state }.into()),
+        Some((code, state)) => {
+            let error = ApiError::TenantInactive { code, state };
+            Err(NotLetIn::OfInactive(Box::new(caller), error))
+        }
         None => Ok(caller),
     }
 }

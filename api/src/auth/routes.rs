@@ -30,6 +30,8 @@ use crate::{
 pub const ACCESS_EXTENSION: &str = "x-access";
 /// Where an operation states the scope that a confined key needs for it.
 pub const SCOPE_EXTENSION: &str = "x-scope";
+/// Where an operation states that nobody can use it who acts in a tenant.
+pub const ACTING_EXTENSION: &str = "x-acting";
 /// The name of the credentials' scheme in the `OpenAPI` document.
 pub const SECURITY_SCHEME: &str = "api_key";
 
@@ -37,24 +39,50 @@ pub const SECURITY_SCHEME: &str = "api_key";
 pub struct Routes {
     router: OpenApiRouter<ApiState>,
     state: Option<ApiState>,
+    prefix: &'static str,
 }
 
 impl Routes {
-    /// No routes yet. With a state, every route checks its rule before its handler runs; without,
-    /// the routes are good for their description alone and must not be served.
-    pub fn new(state: Option<ApiState>) -> Self {
+    /// No routes yet, in addition to `document`. With a state, every route checks its rule before its handler
+    /// runs; without, the routes are good for their description alone and must not be served.
+    pub fn new(document: OpenApi, state: Option<ApiState>) -> Self {
         Self {
-            router: OpenApiRouter::new(),
+            router: OpenApiRouter::with_openapi(document),
             state,
+            prefix: "",
         }
+    }
+
+    /// The routes that are added next have `prefix` in front of the addresses that they state. To nest
+    /// a router would surround each route with more layers.
+    #[must_use]
+    pub fn below(self, prefix: &'static str) -> Self {
+        Self { prefix, ..self }
     }
 
     /// Adds handlers of one path under one rule. Their tag is the resource of the scopes that a confined
     /// key needs for them.
     #[must_use]
     pub fn route(self, access: Access, handlers: UtoipaMethodRouter<ApiState>) -> Self {
+        self.add(access, Acting::LikeOthers, handlers)
+    }
+
+    /// As [`Routes::route`], for what lets somebody in, or higher up. A system administrator who acts in a
+    /// tenant is refused: it would outlast their leave.
+    #[must_use]
+    pub fn route_to_grant(self, access: Access, handlers: UtoipaMethodRouter<ApiState>) -> Self {
+        self.add(access, Acting::Refused, handlers)
+    }
+
+    fn add(self, access: Access, acting: Acting, handlers: UtoipaMethodRouter<ApiState>) -> Self {
         let (schemas, mut paths, mut methods) = handlers;
-        let rule = Rule::new(access, &mut paths);
+        let rule = Rule::new(access, acting, &mut paths);
+        let prefix = self.prefix;
+        let stated = std::mem::take(&mut paths.paths);
+        let addressed = stated
+            .into_iter()
+            .map(|(path, item)| (format!("{prefix}{path}"), item));
+        paths.paths = addressed.collect();
         declare(rule, &mut paths);
         if let Some(state) = &self.state
             && access != Access::Public
@@ -63,36 +91,42 @@ impl Routes {
         }
         Self {
             router: self.router.routes((schemas, paths, methods)),
-            state: self.state,
+            ..self
         }
     }
 
-    /// All of them under a common prefix, added to `document`.
-    pub fn finish(self, document: OpenApi, prefix: &str) -> OpenApiRouter<ApiState> {
-        OpenApiRouter::with_openapi(document).nest(prefix, self.router)
-    }
-
-    /// All of them at the addresses that they state.
-    pub fn at_root(self) -> OpenApiRouter<ApiState> {
+    /// All of them, with their description.
+    pub fn finish(self) -> OpenApiRouter<ApiState> {
         self.router
     }
+}
+
+/// How system administrators are met who act in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acting {
+    /// As callers of the tenant with their role.
+    LikeOthers,
+    /// Not at all.
+    Refused,
 }
 
 /// What is checked before a handler runs.
 #[derive(Debug, Clone, Copy)]
 struct Rule {
     access: Access,
+    acting: Acting,
     /// What a confined key must be for.
     resource: Resource,
 }
 
 impl Rule {
-    fn new(access: Access, paths: &mut Paths) -> Self {
+    fn new(access: Access, acting: Acting, paths: &mut Paths) -> Self {
         let mut operations = paths.paths.values_mut().flat_map(operations);
         let tags = operations.find_map(|(_, operation)| operation.tags.clone());
         let tag = tags.and_then(|tags| tags.into_iter().next());
         Self {
             access,
+            acting,
             // A tag that is no resource of ours falls under what the fewest keys are for; a test finds it.
             resource: tag
                 .and_then(|tag| Resource::of(&tag))
@@ -104,7 +138,10 @@ impl Rule {
     fn scope(self, method: &Method) -> Option<Scope> {
         match self.access {
             Access::Public | Access::Authenticated | Access::Session => None,
-            Access::SystemAdmin | Access::Tenant(_) | Access::TenantOrSystem(_) => Some(Scope {
+            Access::SystemAdmin
+            | Access::Tenant(_)
+            | Access::TenantOrSystem(_)
+            | Access::TenantOrPlatformsJobs(_) => Some(Scope {
                 resource: self.resource,
                 writes: !method.is_safe(),
             }),
@@ -113,6 +150,9 @@ impl Rule {
 
     fn admit(self, caller: &Caller, method: &Method) -> Result<(), ApiError> {
         self.access.admit(caller)?;
+        if self.acting == Acting::Refused && caller.acting.is_some() {
+            return Err(ApiError::ActingForbidden);
+        }
         match self.scope(method) {
             Some(scope) if !caller.scopes.permit(scope) => Err(ApiError::ScopeInsufficient(scope)),
             Some(_) | None => Ok(()),
@@ -130,6 +170,14 @@ async fn authorize(
         Err(NotLetIn::Misnamed(owner)) => {
             Witness::of(&req, &owner).tell_of_misnamed_key(&state);
             return Err(ApiError::Unauthenticated);
+        }
+        Err(NotLetIn::OfInactive(caller, error)) => {
+            let witness = Witness::of(&req, &caller);
+            let response = error.into_response();
+            if let Some(refusal) = witness.look_at(&state, &response) {
+                state.denials().tell(refusal).await;
+            }
+            return Ok(response);
         }
         Err(NotLetIn::Refused(error)) => return Err(error),
     };
@@ -173,6 +221,9 @@ fn declare(rule: Rule, paths: &mut Paths) {
     for (method, operation) in paths.paths.values_mut().flat_map(operations) {
         let extensions = operation.extensions.get_or_insert_default();
         extensions.insert(ACCESS_EXTENSION.to_owned(), rule.access.to_string().into());
+        if rule.acting == Acting::Refused {
+            extensions.insert(ACTING_EXTENSION.to_owned(), "refused".into());
+        }
         if let Some(scope) = rule.scope(&method) {
             extensions.insert(SCOPE_EXTENSION.to_owned(), scope.to_string().into());
         }

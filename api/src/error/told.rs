@@ -28,6 +28,7 @@ impl ApiError {
             | Self::ScopeInsufficient(_)
             | Self::Entry(_)
             | Self::TenantInactive { .. }
+            | Self::ActAsRequired
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
             | Self::NotFound
@@ -97,6 +98,7 @@ impl ApiError {
             | Self::ScopeInsufficient(_)
             | Self::Entry(_)
             | Self::TenantInactive { .. }
+            | Self::ActAsRequired
             | Self::TenantRequired
             | Self::RoleInsufficient(_)
             | Self::NotFound

@@ -16,8 +16,8 @@ pub use author::{AuditActor, AuditActorKind, Author};
 pub use chain::{Break, ChainHead, ChainWalk, GENESIS, Hash, entry_hash};
 pub use entry::{AuditResult, AuditedObject, Deed};
 pub use read::{
-    AuditFilter, AuditRow, find_audit_head, find_platform_audit_head, list_audit_log,
-    list_platform_audit_log,
+    AuditFilter, AuditRow, find_audit_head, find_platform_audit_head, list_audit_chains,
+    list_audit_log, list_platform_audit_log,
 };
 pub use record::{Telling, Tells, record, record_for_platform, record_in, tell_all};
 

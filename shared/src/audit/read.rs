@@ -111,6 +111,17 @@ pub async fn find_platform_audit_head(
     select_head(tx.connection(), chain).await
 }
 
+/// Every chain that has, or had, an entry, in the order of their names.
+pub async fn list_audit_chains(tx: &mut PlatformTx<Operator>) -> Result<Vec<String>, DbError> {
+    let chains = sqlx::query_scalar!(
+        r#"SELECT tenant_id AS "tenant_id!" FROM audit_heads
+           UNION SELECT tenant_id FROM audit_log ORDER BY 1"#
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(chains)
+}
+
 async fn select_head(connection: &mut PgConnection, chain: &str) -> Result<ChainHead, DbError> {
     let head = sqlx::query!(
         "SELECT sequence, hash FROM audit_heads WHERE tenant_id = $1",

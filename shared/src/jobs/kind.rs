@@ -28,6 +28,9 @@ pub trait JobKind: Serialize + DeserializeOwned + utoipa::ToSchema + Send + Sync
     /// Whether a due job takes the place of the tenant's older ones of the kind with the same
     /// resource key that have not begun: for work that brings something to its newest state.
     const SUPERSEDES: bool = false;
+    /// Whether its jobs are part of what the platform does with a tenant: a system administrator sees
+    /// and controls them in their own name. All others are the tenant's.
+    const OF_PLATFORM: bool = false;
     /// How long an attempt may take to end after it was cancelled, before its task is ended.
     const CANCEL_GRACE: Duration = Duration::from_secs(5);
 }
@@ -51,6 +54,8 @@ pub struct KindSpec {
     pub default_resource_key: Option<&'static str>,
     /// Whether a newer job takes the place of older ones that have not begun.
     pub supersedes: bool,
+    /// Whether a system administrator sees and controls its jobs in their own name.
+    pub of_platform: bool,
     /// How long an attempt may take to end after it was cancelled.
     pub cancel_grace: Duration,
     normalise: fn(&Value) -> Result<Value, PayloadError>,
@@ -80,6 +85,7 @@ impl KindSpec {
             probe: K::PROBE,
             default_resource_key: K::DEFAULT_RESOURCE_KEY,
             supersedes: K::SUPERSEDES,
+            of_platform: K::OF_PLATFORM,
             cancel_grace: K::CANCEL_GRACE,
             normalise: normalise::<K>,
             schema: schema::<K>,

@@ -17,7 +17,7 @@ const RULE: Access = Access::TenantOrSystem(Role::TenantAdmin);
 /// The routes of this resource, each with its rule.
 pub fn register(routes: Routes) -> Routes {
     routes
-        .route(RULE, routes!(create::create_api_key))
+        .route_to_grant(RULE, routes!(create::create_api_key))
         .route(RULE, routes!(list::list_api_keys))
         .route(RULE, routes!(get::get_api_key))
         .route(RULE, routes!(revoke::revoke_api_key))

@@ -32,7 +32,7 @@ pub fn register(routes: Routes) -> Routes {
             routes!(of_tenant::list_events),
         )
         .route(
-            Access::TenantOrSystem(Role::TenantViewer),
+            Access::TenantOrPlatformsJobs(Role::TenantViewer),
             routes!(of_job::list_job_events),
         )
 }

@@ -13,7 +13,7 @@ use crate::auth::{Access, Routes};
 pub fn register(routes: Routes) -> Routes {
     let manages = Access::TenantOrSystem(Role::TenantAdmin);
     routes
-        .route(manages, routes!(set::put_identity_provider))
+        .route_to_grant(manages, routes!(set::put_identity_provider))
         .route(manages, routes!(view::get_identity_provider))
         .route(manages, routes!(set::delete_identity_provider))
 }

@@ -23,7 +23,7 @@ pub fn register(routes: Routes) -> Routes {
     routes
         .route(manages, routes!(list::list_invitations))
         .route(manages, routes!(get::get_invitation))
-        .route(manages, routes!(resend::resend_invitation))
+        .route_to_grant(manages, routes!(resend::resend_invitation))
         .route(manages, routes!(revoke::revoke_invitation))
         .route(Access::Public, routes!(accept::accept_invitation))
 }

@@ -41,23 +41,23 @@ pub fn register(routes: Routes) -> Routes {
         )
         .route(Access::Tenant(Role::TenantViewer), routes!(list::list_jobs))
         .route(
-            Access::TenantOrSystem(Role::TenantViewer),
+            Access::TenantOrPlatformsJobs(Role::TenantViewer),
             routes!(get::get_job),
         )
         .route(
-            Access::TenantOrSystem(Role::TenantViewer),
+            Access::TenantOrPlatformsJobs(Role::TenantViewer),
             routes!(attempts::list_job_attempts),
         )
         .route(
-            Access::TenantOrSystem(Role::TenantViewer),
+            Access::TenantOrPlatformsJobs(Role::TenantViewer),
             routes!(why::why_job),
         )
         .route(
-            Access::TenantOrSystem(Role::TenantMember),
+            Access::TenantOrPlatformsJobs(Role::TenantMember),
             routes!(cancel::cancel_job),
         )
         .route(
-            Access::TenantOrSystem(Role::TenantMember),
+            Access::TenantOrPlatformsJobs(Role::TenantMember),
             routes!(retry::retry_job),
         )
         .route(

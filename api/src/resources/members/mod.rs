@@ -17,9 +17,9 @@ pub fn register(routes: Routes) -> Routes {
     let reads = Access::TenantOrSystem(Role::TenantViewer);
     let manages = Access::TenantOrSystem(Role::TenantAdmin);
     routes
-        .route(manages, routes!(invite::invite_member))
+        .route_to_grant(manages, routes!(invite::invite_member))
         .route(reads, routes!(list::list_members))
         .route(reads, routes!(get::get_member))
-        .route(manages, routes!(change::change_member))
+        .route_to_grant(manages, routes!(change::change_member))
         .route(manages, routes!(remove::remove_member))
 }

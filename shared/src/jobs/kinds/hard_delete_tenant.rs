@@ -32,6 +32,7 @@ impl JobKind for HardDeleteTenant {
     /// A tenant may have millions of rows. What an attempt did not get done, the next goes on with.
     const TIMEOUT: Duration = Duration::from_hours(1);
     const START_ROLE: Role = Role::SystemAdmin;
+    const OF_PLATFORM: bool = true;
     /// A cluster that is away for a day still loses the namespace.
     const RETRY: RetryPolicy = RetryPolicy {
         max_attempts: 100,

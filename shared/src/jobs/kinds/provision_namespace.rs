@@ -26,6 +26,7 @@ impl JobKind for ProvisionNamespace {
     const START_ROLE: Role = Role::TenantAdmin;
     const DEFAULT_RESOURCE_KEY: Option<&'static str> = Some(Self::RESOURCE_KEY);
     const SUPERSEDES: bool = true;
+    const OF_PLATFORM: bool = true;
     /// A cluster that is away for an hour still gets its namespaces.
     const RETRY: RetryPolicy = RetryPolicy {
         max_attempts: 20,
