@@ -34,7 +34,7 @@ pub use tenants::TenantsArgs;
 pub use workers::WorkersArgs;
 
 pub(crate) use act_as::run as run_act_as;
-pub(crate) use audit::{run as run_audit, verify_database as verify_audit_in_database};
+pub(crate) use audit::{run as run_audit, verify_in_database as verify_audit_in_database};
 pub(crate) use invitations::run as run_invitations;
 pub(crate) use jobs::run as run_jobs;
 pub(crate) use keys::{create as create_key, list as list_keys, revoke as revoke_key};

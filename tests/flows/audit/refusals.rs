@@ -80,6 +80,23 @@ async fn reaching_for_another_tenant_is_told_to_ones_own_and_to_the_platform() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn callers_of_a_tenant_that_is_not_in_use_are_told_of() {
+    let stack = still_stack().await;
+    let acme = stack.create_tenant("acme").await;
+    let suspend = "/api/v1/tenants/acme/suspend";
+    let reason = json!({ "reason": "unpaid" });
+    stack.admin.post(suspend, &reason).await.expect(200);
+    let refused = eventually("the tenant is refused", || async {
+        let answer = acme.get("/api/v1/jobs").await;
+        (answer.status == 403).then_some(answer)
+    })
+    .await;
+    let told = entry_of(&stack.admin, &refused, "&tenant=acme&result=denied").await;
+    assert_eq!(told["detail"]["code"], "tenant.suspended");
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_refusals_is_a_few_entries() {
     let stack = still_stack().await;
     let admin = stack.create_tenant("acme").await;

@@ -119,6 +119,23 @@ async fn the_first_entry_that_was_changed_or_taken_away_is_named() {
         }
         tamper(&mut owner, restore).await;
     }
+    // Without a name an administrator of the platform walks every log there is.
+    tamper(&mut owner, &cases[0].0).await;
+    let all_in_database = ["audit", "verify", "--database", "--config", &config];
+    for args in [&over_api[..], &all_in_database] {
+        let said = refuses(&stack.admin, args).await;
+        assert!(
+            said.contains("acme: entry 4 was changed"),
+            "{args:?}: {said}"
+        );
+        assert!(!said.contains("platform:"), "{said}");
+    }
+    tamper(&mut owner, restore).await;
+    let said = says(&stack.admin, &over_api).await;
+    assert!(
+        said.contains("acme: 10 entries") && said.contains("platform: "),
+        "{said}"
+    );
     // Whoever also sets the head back is found by a head that was kept elsewhere, and by that alone.
     tamper(&mut owner, &format!("{cut}; {head_back}")).await;
     for args in [&over_api[..], &in_database] {
