@@ -1,6 +1,9 @@
 //! The `OpenAPI` 3.1 document, from the same list of routes as the router.
 
+mod bodies;
 mod parameters;
+mod texts;
+mod values;
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -10,6 +13,11 @@ use utoipa::{
     },
 };
 use utoipa_axum::router::OpenApiRouter;
+
+pub use values::{
+    KeyRole, KindLimits, LONGEST_LABEL_KEY, LONGEST_LABEL_VALUE, Labels, MOST_LABELS, ScopeName,
+    TenantRole,
+};
 
 use crate::{
     auth::{Routes, SECURITY_SCHEME},
@@ -51,7 +59,10 @@ pub fn describe(state: Option<ApiState>) -> OpenApiRouter<ApiState> {
     let mut described = resources::register(routes)
         .finish(base(), PREFIX)
         .merge(at_root);
-    parameters::refine(described.get_openapi_mut());
+    let document = described.get_openapi_mut();
+    bodies::refine(document);
+    texts::refine(document);
+    parameters::refine(document);
     described
 }
 

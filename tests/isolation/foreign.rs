@@ -247,7 +247,14 @@ async fn all_ids(caller: &Caller, query: &str) -> BTreeSet<String> {
 /// Names that begin, end or continue like one another, where a careless prefix or pattern would take
 /// one for the other.
 const NEAR_NAMES: [&str; 8] = [
-    "alpha", "alph", "alpha-b", "alpha-bb", "alphab", "alpha--b", "lpha", "a",
+    "alpha",
+    "alph",
+    "alpha-b",
+    "alpha-bb",
+    "alphab",
+    "alpha-b-b",
+    "lpha",
+    "a",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

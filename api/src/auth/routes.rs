@@ -191,13 +191,29 @@ fn declare(rule: Rule, paths: &mut Paths) {
             ),
         ];
         let guarded = guarded.into_iter().filter(|_| !is_public);
-        for (status, meaning) in guarded.chain([
+        let with_body = [
+            ("413", "The body is larger than it may be."),
+            ("415", "The body is not `application/json` in UTF-8."),
+        ];
+        let with_body = with_body
+            .into_iter()
+            .filter(|_| operation.request_body.is_some());
+        let always = [
+            (
+                "400",
+                "A body, a header or a parameter cannot be read, or is not known here.",
+            ),
             (
                 "429",
                 "A limit on calls is used up; `Retry-After` says for how long.",
             ),
+            (
+                "503",
+                "Not possible for the moment; `Retry-After` says when to come again.",
+            ),
             ("default", "Any other error."),
-        ]) {
+        ];
+        for (status, meaning) in guarded.chain(with_body).chain(always) {
             let problem = Content::new(Some(RefOr::<utoipa::openapi::Schema>::Ref(
                 Ref::from_schema_name("Problem"),
             )));

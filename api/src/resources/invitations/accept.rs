@@ -44,7 +44,7 @@ pub struct Acceptance {
     #[schema(max_length = 100)]
     token: String,
     /// What others call them; of somebody who is new.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, format = "words")]
     name: Option<String>,
     /// The password that somebody new chooses, or the one that they have.
     #[schema(format = Password, max_length = 256)]

@@ -16,8 +16,8 @@ use unity_shared::{
     jobs::{Choice, JobStatus},
 };
 
-use super::repeat::LOOK_AFTER;
-use crate::{error::ApiError, violations::Violations};
+use super::{order::check_labels, repeat::LOOK_AFTER};
+use crate::{error::ApiError, openapi::Labels, violations::Violations};
 
 /// Which jobs, and how many of them.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -33,13 +33,15 @@ pub struct BulkOrder {
 /// Criteria of jobs.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
 struct BulkFilter {
     /// Only this status.
     status: Option<JobStatus>,
     /// Only this kind.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, format = "line")]
     kind: Option<String>,
     /// Only jobs with all of these labels.
+    #[schema(value_type = Option<Labels>)]
     label: Option<BTreeMap<String, String>>,
     /// Only jobs made after this instant.
     created_after: Option<DateTime<Utc>>,
@@ -101,10 +103,9 @@ impl BulkFilter {
             created_before,
             ids,
         } = self;
-        let labels = label.iter().flatten();
         let states_nothing = status.is_none()
             && kind.is_none()
-            && labels.clone().next().is_none()
+            && label.as_ref().is_none_or(BTreeMap::is_empty)
             && created_after.is_none()
             && created_before.is_none()
             && ids.is_none();
@@ -123,17 +124,16 @@ impl BulkFilter {
         if let Some(kind) = kind {
             violations.text("/filter/kind", kind, &(1..=200));
         }
-        for (key, value) in labels {
-            violations.text("/filter/label", key, &(1..=63));
-            violations.text("/filter/label", value, &(0..=256));
+        if let Some(labels) = label {
+            check_labels(violations, "/filter/label", labels);
         }
         // PostgreSQL's calendar is shorter than the one that the parser knows.
         for (pointer, instant) in [
             ("/filter/created_after", created_after),
             ("/filter/created_before", created_before),
         ] {
-            if instant.is_some_and(|instant| !(1..=9999).contains(&instant.year())) {
-                violations.add(pointer, "range", "must be of the years 1 to 9999");
+            if instant.is_some_and(|instant| !(0..=9999).contains(&instant.year())) {
+                violations.add(pointer, "range", "must be of the years 0 to 9999");
             }
         }
         if ids
@@ -196,7 +196,7 @@ mod tests {
             (json!({ "kind": "a\0" }), "/filter/kind", "characters"),
             (
                 json!({ "label": { "a": "\n" } }),
-                "/filter/label",
+                "/filter/label/a",
                 "characters",
             ),
             (

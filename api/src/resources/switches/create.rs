@@ -37,7 +37,7 @@ pub struct SwitchOrder {
     /// What it does to them.
     action: SwitchAction,
     /// Why. The tenants that it concerns can read it.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, format = "words")]
     reason: String,
     /// When it goes off by itself: in the future, at most a year ahead.
     expires_at: DateTime<Utc>,
@@ -46,10 +46,13 @@ pub struct SwitchOrder {
 /// Which jobs a switch concerns. At least one of the two is stated.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
 struct ScopeOrder {
     /// Jobs of this tenant; absent = of every tenant.
+    #[schema(value_type = Option<TenantId>)]
     tenant: Option<String>,
     /// Jobs of this kind; absent = of every kind.
+    #[schema(min_length = 1, max_length = 200, format = "line")]
     kind: Option<String>,
 }
 
