@@ -14,7 +14,7 @@ const DEPTH_LIMIT: usize = 32;
 /// Longest echo of a caller's own text, in characters.
 const DETAIL_LIMIT: usize = 300;
 /// Most faults that are told at once: a small body must not be answered with a large one.
-const MOST_TOLD: usize = 100;
+pub const MOST_TOLD: usize = 100;
 
 /// Faults found so far.
 #[derive(Debug, Default)]

@@ -2,19 +2,15 @@
 //! tenant's objects, another tenant's and none's. Nothing here is listed by hand but what objects there
 //! are: an operation that appears tomorrow is asked the same.
 
-mod example;
-
-use std::collections::BTreeMap;
-
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use unity_shared::tenancy::Role;
 
 use super::{faceless, still_stack};
 use crate::{
     harness::{Answer, Caller, Stack},
     surface::{
-        operations::{Operation, document, operations},
+        operations::{Objects, Operation, document, example, nobodys, objects_of, operations},
         roles::admits,
     },
 };
@@ -25,87 +21,6 @@ const NOT_OF_A_TENANT: [(&str, &str); 1] = [(
     "start_sign_in",
     "a page of the login, the same for every name",
 )];
-
-/// Ids of one tenant's objects, by the part of the path in front of them.
-type Objects = BTreeMap<&'static str, String>;
-
-async fn objects_of(stack: &Stack, tenant: &'static str, caller: &Caller) -> Objects {
-    let members = format!("/api/v1/tenants/{tenant}/members");
-    let page = caller.get(&members).await.expect(200);
-    let user = page.json["items"][0]["user_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let order = json!({ "email": format!("guest@{tenant}.example"), "role": "viewer" });
-    let invitation = caller
-        .post(&members, &order)
-        .await
-        .expect(201)
-        .text_of("id");
-    let order = json!({ "name": "another" });
-    let key = caller.post("/api/v1/api-keys", &order).await.expect(201);
-    let order = json!({
-        "scope": { "tenant": tenant }, "action": "pause", "reason": "a test",
-        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
-    });
-    let switch = stack
-        .admin
-        .post("/api/v1/switches", &order)
-        .await
-        .expect(201);
-    let order = json!({ "reason": "a test", "minutes": 1, "role": "tenant-viewer" });
-    let grants = format!("/api/v1/tenants/{tenant}/act-as");
-    let grant = stack.admin.post(&grants, &order).await.expect(201);
-    Objects::from([
-        ("tenants", tenant.to_owned()),
-        ("act-as", grant.text_of("id")),
-        ("jobs", stack.probe(caller, json!({})).await),
-        ("members", user),
-        ("invitations", invitation),
-        ("api-keys", key.text_of("id")),
-        ("switches", switch.text_of("id")),
-    ])
-}
-
-fn nobodys() -> Objects {
-    let mut objects = Objects::from([("tenants", "nobody".to_owned())]);
-    for kind in [
-        "jobs",
-        "members",
-        "act-as",
-        "invitations",
-        "api-keys",
-        "switches",
-    ] {
-        objects.insert(kind, uuid::Uuid::now_v7().to_string());
-    }
-    objects
-}
-
-/// The path with ids in it: the tenant's from `outer`, what lies in a tenant from `inner`. `None` where
-/// the operation names no object.
-fn path_about(operation: &Operation, outer: &Objects, inner: &Objects) -> Option<String> {
-    let mut kind = "";
-    let mut named = false;
-    let parts = operation.path.split('/').map(|part| {
-        if !part.starts_with('{') {
-            kind = part;
-            return part.to_owned();
-        }
-        named = true;
-        // A login is begun at a tenant's name.
-        let kind = if part == "{tenant}" { "tenants" } else { kind };
-        if kind == "worker-pools" {
-            return "nobodys".to_owned();
-        }
-        let objects = if kind == "tenants" { outer } else { inner };
-        let id = objects.get(kind);
-        id.unwrap_or_else(|| panic!("{}: no test knows an object of {kind}", operation.path))
-            .clone()
-    });
-    let path = parts.collect::<Vec<_>>().join("/");
-    named.then_some(path)
-}
 
 /// With a body only where the operation takes one.
 async fn ask(caller: &Caller, operation: &Operation, path: &str, body: Option<&Value>) -> Answer {
@@ -152,7 +67,7 @@ async fn no_operation_tells_another_tenants_object_from_one_that_does_not_exist(
     let document = document(&stack).await;
     let (mut asked, mut excused) = (0, Vec::new());
     for operation in operations(&stack).await {
-        let Some(path) = path_about(&operation, &missing, &missing) else {
+        let Some(path) = operation.about(&missing, &missing) else {
             continue;
         };
         let body = example::body_of(&document, &operation);
@@ -192,7 +107,7 @@ async fn no_operation_tells_another_tenants_object_from_one_that_does_not_exist(
                 (&foreign, &own),
                 (&own, &missing),
             ] {
-                let other = path_about(&operation, outer, inner).unwrap_or_default();
+                let other = operation.about(outer, inner).unwrap_or_default();
                 if is_own(&other, &own) {
                     continue;
                 }

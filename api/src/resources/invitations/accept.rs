@@ -65,6 +65,8 @@ pub struct Acceptance {
         (status = 200, description = "A member from now on.", body = Admitted),
         (status = 401, description = "The address has an account, and this is not its owner's password or session.",
          body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "It was sent with a key, or in the session of somebody else.", body = ProblemBody,
+         content_type = "application/problem+json"),
         (status = 410, description = "The code is unknown, used up, revoked or past its end.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,

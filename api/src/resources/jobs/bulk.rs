@@ -17,14 +17,15 @@ use unity_shared::{
 };
 
 use super::{order::check_labels, repeat::LOOK_AFTER};
-use crate::{error::ApiError, openapi::Labels, violations::Violations};
+use crate::{error::ApiError, extract::Object, openapi::Labels, violations::Violations};
 
 /// Which jobs, and how many of them.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BulkOrder {
     /// Which jobs. At least one criterion is stated; all that are stated apply.
-    filter: BulkFilter,
+    #[schema(value_type = BulkFilter)]
+    filter: Object<BulkFilter>,
     /// Most jobs, oldest first. Absent = 1000.
     #[schema(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
@@ -67,7 +68,10 @@ impl BulkOrder {
     /// The jobs to look for, of which one more than the limit tells that there are more. `possible` are
     /// the states in which a job can be part of it.
     pub fn accept(self, possible: &[JobStatus]) -> Result<Choice, ApiError> {
-        let Self { filter, limit } = self;
+        let Self {
+            filter: Object(filter),
+            limit,
+        } = self;
         let limit = limit.unwrap_or(MOST);
         let mut violations = Violations::default();
         violations.range("/limit", limit, &(1..=MOST));

@@ -21,7 +21,7 @@ use super::tell_gate;
 use crate::{
     audit::By,
     error::ApiError,
-    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
+    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, Object},
     problem::ProblemBody,
     resources::repeat::{after_failure, find_before},
     state::ApiState,
@@ -33,7 +33,8 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct SwitchOrder {
     /// Which jobs it concerns.
-    scope: ScopeOrder,
+    #[schema(value_type = ScopeOrder)]
+    scope: Object<ScopeOrder>,
     /// What it does to them.
     action: SwitchAction,
     /// Why. The tenants that it concerns can read it.
@@ -136,7 +137,7 @@ impl SwitchOrder {
 
     fn accept_at(self, known: &[&str], now: DateTime<Utc>) -> Result<Switch, ApiError> {
         let Self {
-            scope: ScopeOrder { tenant, kind },
+            scope: Object(ScopeOrder { tenant, kind }),
             action,
             reason,
             expires_at,
