@@ -3,6 +3,7 @@
 mod canary;
 mod claims;
 mod every_operation;
+mod logs;
 mod people;
 mod streams;
 

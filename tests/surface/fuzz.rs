@@ -4,6 +4,7 @@ mod boundaries;
 mod fields;
 mod ground;
 mod random;
+mod raw;
 mod requests;
 mod verdicts;
 

@@ -1,6 +1,6 @@
 //! Every route, every refusal, the published contract.
 
-mod contract;
+pub mod contract;
 mod fuzz;
 mod idempotency;
 pub mod operations;
