@@ -13,7 +13,7 @@ pub struct IdentityProviderOrder {
     /// Its address, under which `/.well-known/openid-configuration` is found.
     #[schema(
         max_length = 500,
-        pattern = r"^https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$",
+        pattern = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$",
         example = "https://login.acme-corp.com"
     )]
     issuer: String,
@@ -132,6 +132,7 @@ mod tests {
             ("issuer", json!("https://a:b@login.example"), "/issuer"),
             ("issuer", json!("https://login.example/?x"), "/issuer"),
             ("issuer", json!("login.example"), "/issuer"),
+            ("issuer", json!("https://[0:A.]/"), "/issuer"),
             ("client_id", json!(""), "/client_id"),
             ("client_secret", json!("a\nb"), "/client_secret"),
             (
