@@ -1,6 +1,9 @@
 //! The `OpenAPI` 3.1 document, from the same list of routes as the router.
 
+mod bodies;
 mod parameters;
+mod texts;
+mod values;
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -10,6 +13,11 @@ use utoipa::{
     },
 };
 use utoipa_axum::router::OpenApiRouter;
+
+pub use values::{
+    KeyRole, KindLimits, LONGEST_LABEL_KEY, LONGEST_LABEL_VALUE, Labels, MOST_LABELS, ScopeName,
+    TenantRole,
+};
 
 use crate::{
     auth::{Routes, SECURITY_SCHEME},
@@ -49,7 +57,10 @@ pub fn describe(state: Option<ApiState>) -> OpenApiRouter<ApiState> {
     let routes = Routes::new(base(), state);
     let routes = resources::register(routes.below(PREFIX));
     let mut described = resources::register_at_root(routes.below("")).finish();
-    parameters::refine(described.get_openapi_mut());
+    let document = described.get_openapi_mut();
+    bodies::refine(document);
+    texts::refine(document);
+    parameters::refine(document);
     described
 }
 

@@ -13,6 +13,8 @@ use crate::{error::ApiError, problem::FieldError};
 const DEPTH_LIMIT: usize = 32;
 /// Longest echo of a caller's own text, in characters.
 const DETAIL_LIMIT: usize = 300;
+/// Most faults that are told at once: a small body must not be answered with a large one.
+pub const MOST_TOLD: usize = 100;
 
 /// Faults found so far.
 #[derive(Debug, Default)]
@@ -21,11 +23,13 @@ pub struct Violations(Vec<FieldError>);
 impl Violations {
     /// Notes a fault.
     pub fn add(&mut self, pointer: impl Into<String>, code: &'static str, detail: &str) {
-        self.0.push(FieldError {
-            pointer: pointer.into(),
-            code,
-            detail: shorten(detail),
-        });
+        if self.0.len() < MOST_TOLD {
+            self.0.push(FieldError {
+                pointer: pointer.into(),
+                code,
+                detail: shorten(detail),
+            });
+        }
     }
 
     /// Notes a number outside of its range.
@@ -55,7 +59,14 @@ impl Violations {
     pub fn json(&mut self, pointer: &str, value: &Value) -> bool {
         let found = find_unstorable(value, pointer, DEPTH_LIMIT);
         let is_storable = found.is_none();
-        self.0.extend(found);
+        if let Some(FieldError {
+            pointer,
+            code,
+            detail,
+        }) = found
+        {
+            self.add(pointer, code, &detail);
+        }
         is_storable
     }
 
@@ -142,6 +153,12 @@ mod tests {
         assert!(
             faults(|v| v.json("", &json!({"a": [null, true, 1.5, "\u{1}\u{ffff}"]}))).is_empty()
         );
+    }
+
+    #[test]
+    fn no_more_than_a_hundred_faults_are_told() {
+        let told = faults(|v| (0..350_000).for_each(|n| v.add(format!("/{n}"), "unknown", "no")));
+        assert_eq!(told.len(), MOST_TOLD);
     }
 
     #[test]

@@ -161,6 +161,13 @@ impl TenantId {
         Self::parse(text)
     }
 
+    /// Whether the slug has two hyphens in a row. Such a name is kept free: `tenant-{id}--{environment}` is
+    /// to be a further namespace of the tenant `{id}`, and must not be another tenant's.
+    #[must_use]
+    pub fn reads_as_environment(&self) -> bool {
+        self.0.contains("--")
+    }
+
     /// Whether this is the platform itself.
     #[must_use]
     pub fn is_platform(&self) -> bool {
@@ -222,6 +229,19 @@ mod tests {
             &"a".repeat(43),
         ] {
             assert_eq!(TenantId::parse(bad), Err(InvalidTenantId::Shape), "{bad}");
+        }
+    }
+
+    #[test]
+    fn two_hyphens_in_a_row_read_as_a_tenants_environment() {
+        for (slug, reads) in [
+            ("acme--test", true),
+            ("a--b", true),
+            ("acme-test", false),
+            ("a-b-c", false),
+        ] {
+            let id = TenantId::parse(slug).unwrap();
+            assert_eq!(id.reads_as_environment(), reads, "{slug}");
         }
     }
 

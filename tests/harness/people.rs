@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 use unity_shared::{
+    config::Secret,
     ids::UserId,
+    sessions::{Claims, Keyring, SealingKey, list_signing_keys},
     tenancy::{Role, hash_password},
 };
 
-use super::{Answer, Caller, Stack};
+use super::{Answer, Caller, SECRET_KEY, Stack};
 
 /// Somebody with a password.
 #[derive(Clone, Debug)]
@@ -96,6 +98,15 @@ impl Stack {
             .without_key()
             .post("/api/v1/auth/refresh", &body)
             .await
+    }
+
+    /// A token with these claims that the installation's own key signs.
+    pub async fn sign(&self, claims: &Claims) -> String {
+        let mut tx = self.database.issuer().statement().await.unwrap();
+        let rows = list_signing_keys(&mut tx).await.unwrap();
+        let sealing = SealingKey::new(&Secret::new(SECRET_KEY));
+        let keyring = Keyring::new(&rows, &sealing, self.clock.now());
+        keyring.sign(claims).unwrap()
     }
 
     /// Changes rows as the owner of the database.

@@ -3,6 +3,7 @@
 mod canary;
 mod claims;
 mod every_operation;
+mod logs;
 mod people;
 mod streams;
 
@@ -247,7 +248,14 @@ async fn all_ids(caller: &Caller, query: &str) -> BTreeSet<String> {
 /// Names that begin, end or continue like one another, where a careless prefix or pattern would take
 /// one for the other.
 const NEAR_NAMES: [&str; 8] = [
-    "alpha", "alph", "alpha-b", "alpha-bb", "alphab", "alpha--b", "lpha", "a",
+    "alpha",
+    "alph",
+    "alpha-b",
+    "alpha-bb",
+    "alphab",
+    "alpha-b-b",
+    "lpha",
+    "a",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

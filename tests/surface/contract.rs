@@ -1,7 +1,7 @@
 //! The published contract: the document, and answers that are what it says.
 
 mod people;
-mod schema;
+pub mod schema;
 mod shows;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,9 +1,13 @@
 //! The operations that the published document names: what is tried on all of them is tried on a new
 //! one too, on the day it appears.
 
+pub mod example;
+mod objects;
+
 use reqwest::Method;
 use serde_json::Value;
 
+pub use self::objects::{Objects, nobodys, objects_of};
 use crate::harness::Stack;
 
 /// One method of one path.

@@ -228,6 +228,31 @@ async fn a_raised_quota_is_in_force_within_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_keys_second_is_told_and_its_own_rate_is_not_above_the_plans() {
+    let stack = stopped_at_half_past().await;
+    let caller = tenant(&stack, "acme", "free", 1_000).await;
+    for left in (0..20).rev() {
+        let answer = call(&caller).await.expect(200);
+        assert_eq!(members(&answer, "ratelimit", "r")["key"], left);
+    }
+    let refused = call(&caller).await;
+    assert_eq!(members(&refused, "ratelimit", "r")["key"], 0);
+    refusal(refused);
+    let admin = stack.caller_with_role("acme", Role::TenantAdmin).await;
+    for (wanted, given) in [(100_000, 20), (3, 3)] {
+        let order = json!({ "name": "fast", "rate_limit_per_second": wanted });
+        let made = admin.post("/api/v1/api-keys", &order).await.expect(201);
+        let key = caller.with_key(&made.text_of("api_key"));
+        let answer = call(&key).await.expect(200);
+        assert_eq!(members(&answer, "ratelimit-policy", "q")["key"], given);
+        let more = usize::try_from(given).unwrap() + 20;
+        let (passed, _) = call_at_once(std::slice::from_ref(&key), more).await;
+        assert_eq!(passed + 1, usize::try_from(given).unwrap());
+    }
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_has_its_second_and_others_have_theirs() {
     let stack = stopped_at_half_past().await;
     let caller = tenant(&stack, "acme", "free", 1_000).await;

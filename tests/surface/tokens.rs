@@ -5,13 +5,12 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use unity_shared::{
     clock::Clock,
-    config::Secret,
     ids::TenantId,
-    sessions::{Claims, Keyring, SealingKey, list_signing_keys},
+    sessions::Claims,
     tenancy::{ApiKey, Role, insert_api_key},
 };
 
-use crate::harness::{LoggedIn, SECRET_KEY, Stack, StackOptions, claims_of, decode, encode};
+use crate::harness::{LoggedIn, Stack, StackOptions, claims_of, decode, encode};
 
 const ME: &str = "/api/v1/auth/me";
 
@@ -60,11 +59,7 @@ impl Desk {
 
     /// What the installation's own key signs.
     async fn sign(&self, claims: &Claims) -> String {
-        let mut tx = self.stack.database.issuer().statement().await.unwrap();
-        let rows = list_signing_keys(&mut tx).await.unwrap();
-        let sealing = SealingKey::new(&Secret::new(SECRET_KEY));
-        let keyring = Keyring::new(&rows, &sealing, self.clock.now());
-        keyring.sign(claims).unwrap()
+        self.stack.sign(claims).await
     }
 
     async fn refuses(&self, what: &str, token: &str) {

@@ -99,6 +99,7 @@ mod tests {
             scopes: Scopes::ALL,
             acting: None,
             must_change_password: false,
+            key_ends_at: None,
             rate_limit_per_second: None,
         }
     }

@@ -79,6 +79,7 @@ fn caller_of(acting: tenancy::Acting) -> (Caller, TenantStatus) {
             until: expires_at,
         }),
         must_change_password: false,
+        key_ends_at: None,
         rate_limit_per_second: None,
     };
     (caller, tenant_status)

@@ -87,6 +87,7 @@ async fn find_program(
         tenant_status,
         role,
         scopes,
+        expires_at,
         rate_limit_per_second,
     } = owner.ok_or(ApiError::Unauthenticated)?;
     let is_named = key.names(tenant_id.as_ref());
@@ -97,6 +98,7 @@ async fn find_program(
         scopes,
         acting: None,
         must_change_password: false,
+        key_ends_at: expires_at,
         rate_limit_per_second,
     };
     if !is_named {
@@ -135,6 +137,7 @@ async fn find_person(
         scopes: Scopes::ALL,
         acting: None,
         must_change_password,
+        key_ends_at: None,
         rate_limit_per_second: None,
     };
     Ok((caller, tenant_status))

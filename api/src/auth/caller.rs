@@ -27,6 +27,8 @@ pub struct Caller {
     pub acting: Option<Acting>,
     /// Whether they can do nothing before they have changed their password.
     pub must_change_password: bool,
+    /// When the key ends by itself; absent = never, or it is no key.
+    pub key_ends_at: Option<DateTime<Utc>>,
     /// Requests a second that the key may make; absent = as many as the plan says.
     pub rate_limit_per_second: Option<u32>,
 }
@@ -126,6 +128,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TenantCaller {
             scopes: _,
             acting: _,
             must_change_password: _,
+            key_ends_at: _,
             rate_limit_per_second: _,
         } = Caller::from_request_parts(parts, state).await?;
         let tenant = tenant.ok_or(ApiError::TenantRequired)?;

@@ -9,7 +9,7 @@ use axum::{
 use unity_shared::tenancy::{Resource, Scope};
 use utoipa::openapi::{
     Content, OpenApi, RefOr, ResponseBuilder,
-    path::{Operation, PathItem, Paths},
+    path::{Operation, Parameter, PathItem, Paths},
     schema::Ref,
     security::SecurityRequirement,
 };
@@ -234,21 +234,7 @@ fn declare(rule: Rule, paths: &mut Paths) {
         } else {
             vec![requirement]
         });
-        let guarded = [
-            ("401", "No valid API key or access token."),
-            (
-                "403",
-                "The caller's role, or their tenant's state, does not allow it.",
-            ),
-        ];
-        let guarded = guarded.into_iter().filter(|_| !is_public);
-        for (status, meaning) in guarded.chain([
-            (
-                "429",
-                "A limit on calls is used up; `Retry-After` says for how long.",
-            ),
-            ("default", "Any other error."),
-        ]) {
+        for (status, meaning) in usual_answers(&method, operation, is_public) {
             let problem = Content::new(Some(RefOr::<utoipa::openapi::Schema>::Ref(
                 Ref::from_schema_name("Problem"),
             )));
@@ -263,6 +249,54 @@ fn declare(rule: Rule, paths: &mut Paths) {
                 .or_insert(RefOr::T(response));
         }
     }
+}
+
+/// The statuses that have the same meaning wherever they are answered.
+fn usual_answers(
+    method: &Method,
+    operation: &Operation,
+    is_public: bool,
+) -> Vec<(&'static str, &'static str)> {
+    let mut answers = vec![
+        (
+            "400",
+            "A body, a header or a parameter cannot be read, or is not known here.",
+        ),
+        (
+            "429",
+            "A limit on calls is used up; `Retry-After` says for how long.",
+        ),
+        (
+            "503",
+            "Not possible for the moment; `Retry-After` says when to come again.",
+        ),
+        ("default", "Any other error."),
+    ];
+    if !is_public {
+        answers.extend([
+            ("401", "No valid API key or access token."),
+            (
+                "403",
+                "The caller's role, or their tenant's state, does not allow it.",
+            ),
+        ]);
+    }
+    // Also where no body is described: one that was sent all the same is looked at.
+    if [Method::POST, Method::PUT, Method::PATCH].contains(method) {
+        answers.extend([
+            ("413", "The body is larger than it may be."),
+            (
+                "415",
+                "There is a body, and it is not `application/json` in UTF-8.",
+            ),
+        ]);
+    }
+    let takes_key =
+        |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name == "Idempotency-Key");
+    if operation.parameters.iter().flatten().any(takes_key) {
+        answers.push(("422", "The Idempotency-Key was used for another request."));
+    }
+    answers
 }
 
 /// The operations of a path, each with its method.

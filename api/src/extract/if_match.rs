@@ -10,8 +10,10 @@ use crate::error::ApiError;
 /// Which versions the caller means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
-    /// Any: the header is absent, or `*`.
+    /// Any, or none at all: the header is absent.
     Any,
+    /// Any that there is: `*`.
+    Existing,
     /// One of these, each as an `ETag` names it.
     OneOf(Vec<String>),
 }
@@ -25,9 +27,17 @@ impl IfMatch {
     /// Refuses unless the object at `version` is meant.
     pub fn check(&self, version: i64) -> Result<(), ApiError> {
         match self {
-            Self::Any => Ok(()),
+            Self::Any | Self::Existing => Ok(()),
             Self::OneOf(tags) if tags.contains(&etag(version)) => Ok(()),
             Self::OneOf(_) => Err(ApiError::Precondition),
+        }
+    }
+
+    /// Refuses unless an object that is not there can be meant.
+    pub fn check_absent(&self) -> Result<(), ApiError> {
+        match self {
+            Self::Any => Ok(()),
+            Self::Existing | Self::OneOf(_) => Err(ApiError::Precondition),
         }
     }
 }
@@ -42,7 +52,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             let text = value.to_str().map_err(|_| malformed())?;
             for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
                 if tag == "*" {
-                    return Ok(Self::Any);
+                    return Ok(Self::Existing);
                 }
                 // A weak tag matches nothing: the comparison is the strong one.
                 if !is_tag(tag.strip_prefix("W/").unwrap_or(tag)) {
@@ -52,7 +62,11 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             }
             any = false;
         }
-        Ok(if any { Self::Any } else { Self::OneOf(tags) })
+        match (any, tags.is_empty()) {
+            (true, _) => Ok(Self::Any),
+            (false, true) => Err(malformed()),
+            (false, false) => Ok(Self::OneOf(tags)),
+        }
     }
 }
 
@@ -86,10 +100,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_header_and_a_star_mean_any_version() {
-        for values in [&[][..], &["*"], &["\"v1\", *"]] {
-            assert_eq!(read(values).await.unwrap(), IfMatch::Any, "{values:?}");
+    async fn no_header_and_a_star_mean_any_version_and_a_star_means_that_there_is_one() {
+        let none = read(&[]).await.unwrap();
+        assert!(none.check(7).is_ok() && none.check_absent().is_ok());
+        for values in [&["*"][..], &["\"v1\", *"]] {
+            let star = read(values).await.unwrap();
+            assert!(star.check(7).is_ok() && star.check_absent().is_err());
         }
+        assert!(read(&["\"v0\""]).await.unwrap().check_absent().is_err());
     }
 
     #[tokio::test]
@@ -101,7 +119,6 @@ mod tests {
             (&["W/\"v7\""], false),
             (&["\"v70\""], false),
             (&["\"7\""], false),
-            (&[""], false),
         ] {
             let meant = read(values).await.unwrap();
             assert_eq!(meant.check(7).is_ok(), matches, "{values:?}");
@@ -110,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_list_of_tags_is_refused() {
-        for value in ["v7", "\"v7", "\"", "\"a\"b\"", "W/v7"] {
+        for value in ["", " , ", "v7", "\"v7", "\"", "\"a\"b\"", "W/v7"] {
             assert!(matches!(read(&[value]).await, Err(ApiError::Header { .. })));
         }
     }

@@ -11,6 +11,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 
+use super::own_words::own_words;
 use crate::{
     error::ApiError,
     problem::FieldError,
@@ -104,7 +105,7 @@ fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, ApiError> {
         let pointer = pointer(error.path());
         let inner = error.into_inner();
         match inner.classify() {
-            Category::Data => fault(pointer, "form", &inner.to_string()),
+            Category::Data => fault(pointer, "form", &own_words(&inner.to_string())),
             Category::Io | Category::Syntax | Category::Eof => not_json(&inner),
         }
     })?;

@@ -4,7 +4,9 @@ mod idempotency;
 mod if_match;
 mod json;
 mod no_body;
+mod object;
 mod optional_json;
+mod own_words;
 mod path;
 mod query;
 
@@ -12,6 +14,7 @@ pub use idempotency::{Idempotency, IdempotentRequest};
 pub use if_match::{IfMatch, etag};
 pub use json::JsonBody;
 pub use no_body::NoBody;
+pub use object::Object;
 pub use optional_json::OptionalJson;
 pub use path::{PathId, PathIds, PoolName};
 pub use query::{NoParameters, QueryParameters};

@@ -6,6 +6,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
+use super::own_words::own_words;
 use crate::{error::ApiError, violations::shorten};
 
 /// The parameters of a route. `T` must deny unknown fields.
@@ -21,7 +22,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameter
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiError::Query(own_words(&rejection.body_text()))),
+            Err(rejection) => Err(ApiError::Query(to_the_point(&rejection.body_text()))),
         }
     }
 }
@@ -44,6 +45,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
     }
 }
 
-fn own_words(rejection: &str) -> String {
-    shorten(rejection.strip_prefix(PREAMBLE).unwrap_or(rejection))
+fn to_the_point(rejection: &str) -> String {
+    let told = rejection.strip_prefix(PREAMBLE).unwrap_or(rejection);
+    shorten(&own_words(told))
 }

@@ -227,7 +227,7 @@ impl Inner {
                 let processes = self.processes.load(Ordering::Relaxed);
                 return meter.spend_alone(rules, processes, now, wall);
             };
-            meter.put(wanted, granted, Instant::now());
+            meter.put(wanted, granted, Instant::now(), wall);
         }
     }
 

@@ -56,6 +56,8 @@ pub struct TenantMeter {
 #[derive(Debug)]
 struct Second {
     kept: Kept,
+    /// Calls that nobody had taken when Redis last said so, and when that was.
+    left: (u32, DateTime<Utc>),
     refused_until: Option<Instant>,
     /// Instead of Redis.
     alone: Bucket,
@@ -200,6 +202,7 @@ impl KeyMeter {
             waiting: AtomicU32::new(0),
             second: Mutex::new(Second {
                 kept: Kept::nothing(now),
+                left: (0, DateTime::UNIX_EPOCH),
                 refused_until: None,
                 alone: Bucket::full(now),
                 used_at: now,
@@ -251,9 +254,10 @@ impl KeyMeter {
     }
 
     /// Takes in what Redis gave.
-    pub fn put(&self, wanted: Wanted, granted: CallsGranted, now: Instant) {
+    pub fn put(&self, wanted: Wanted, granted: CallsGranted, now: Instant, wall: DateTime<Utc>) {
         let (mut second, mut hour) = (lock(&self.second), lock(&self.tenant.hour));
         second.refused_until = None;
+        second.left = (granted.second_left, wall);
         if wanted.of_second > 0 {
             if granted.of_second > 0 {
                 second.kept.put(granted.of_second, now + SECOND_KEPT);
@@ -319,7 +323,11 @@ impl KeyMeter {
                 name: "key",
                 quota: per_second,
                 window: Duration::from_secs(1),
-                left: if refused { 0 } else { second.kept.calls.max(1) },
+                left: if refused {
+                    0
+                } else {
+                    second.left(per_second, wall)
+                },
                 reset: Duration::from_secs(1),
             },
             Standing {
@@ -330,6 +338,17 @@ impl KeyMeter {
                 reset: HOUR.saturating_sub(into_hour(wall)),
             },
         ]
+    }
+}
+
+impl Second {
+    /// Calls that may be made now: what is kept here, what nobody had taken, and what has come since.
+    fn left(&self, per_second: u32, wall: DateTime<Utc>) -> u32 {
+        let (left, told_at) = self.left;
+        let since = (wall - told_at).num_milliseconds().clamp(0, 1000);
+        let come = u64::from(per_second) * since.unsigned_abs() / 1000;
+        let left = u64::from(self.kept.calls) + u64::from(left) + come;
+        u32::try_from(left).unwrap_or(u32::MAX).min(per_second)
     }
 }
 
@@ -440,6 +459,7 @@ mod tests {
         CallsGranted {
             of_second: wanted.of_second,
             second_wait: Duration::ZERO,
+            second_left: 0,
             of_hour: wanted.of_hour,
             hour_spent: wanted.hour_known + u64::from(wanted.of_hour),
             hour_before: 0,
@@ -456,7 +476,7 @@ mod tests {
                     Attempt::Counted => break,
                     Attempt::Ask(wanted) => {
                         asked += 1;
-                        meter.put(wanted, all(wanted), now);
+                        meter.put(wanted, all(wanted), now, wall());
                     }
                     Attempt::Refused(limit, _) => panic!("refused by {limit}"),
                 }
@@ -474,7 +494,7 @@ mod tests {
         let Attempt::Ask(wanted) = meter.spend(RULES, later, wall()) else {
             panic!("nothing that was given is good a minute later");
         };
-        meter.put(wanted, all(wanted), later);
+        meter.put(wanted, all(wanted), later, wall());
         assert_eq!(meter.spend(RULES, later, wall()), Attempt::Counted);
         let much_later = start + Duration::from_mins(2);
         let Attempt::Ask(wanted) = meter.spend(RULES, much_later, wall()) else {
@@ -496,7 +516,7 @@ mod tests {
             hour_spent: 10_000,
             ..all(wanted)
         };
-        meter.put(wanted, none, start);
+        meter.put(wanted, none, start, wall());
         let Attempt::Refused("tenant", wait) = meter.spend(RULES, start, wall()) else {
             panic!("the hour is used up");
         };

@@ -46,10 +46,11 @@ impl CallRules {
         }
     }
 
-    /// The same for a key that has a rate of its own.
+    /// The same for a key that has a rate of its own. It takes away and never adds: a tenant's keys
+    /// together have what the plan gives, whatever was agreed on for one.
     pub fn with_own_rate(self, per_second: Option<u32>) -> Self {
         Self {
-            per_second: per_second.unwrap_or(self.per_second),
+            per_second: per_second.map_or(self.per_second, |own| own.min(self.per_second)),
             ..self
         }
     }
@@ -75,5 +76,7 @@ mod tests {
         assert_eq!(CallRules::of(Plan::Free, 6_000_000).per_second, 100_000);
         let own = CallRules::of(Plan::Free, 10).with_own_rate(Some(3));
         assert_eq!((own.per_hour, own.per_second), (10, 3));
+        let beyond = CallRules::of(Plan::Free, 10).with_own_rate(Some(100_000));
+        assert_eq!(beyond.per_second, 20);
     }
 }

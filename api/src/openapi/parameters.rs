@@ -9,6 +9,7 @@ use utoipa::openapi::{
     schema::{Object, Schema, SchemaType, Type},
 };
 
+use super::texts;
 use crate::auth::operations;
 
 /// `*`, or `ETag`s, strong or weak, with commas between (RFC 9110, 13.1.1).
@@ -41,11 +42,15 @@ fn refine_one(parameter: &mut Parameter) {
         return;
     };
     never_null(schema);
+    texts::refine_object(schema);
     if *parameter_in != ParameterIn::Header {
         return;
     }
     match name.as_str() {
-        "If-Match" => schema.pattern = Some(TAGS.to_owned()),
+        "If-Match" => {
+            schema.pattern = Some(TAGS.to_owned());
+            schema.examples = vec!["\"v1\"".into()];
+        }
         "Idempotency-Key" => {
             schema.pattern = Some(VISIBLE.to_owned());
             schema.min_length = Some(1);

@@ -7,7 +7,7 @@
 mod address;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -137,10 +137,17 @@ impl Outbound {
         {
             return Err(OutboundError::Address);
         }
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
+        let host = match authority.host().strip_prefix('[') {
+            Some(literal) => {
+                let literal = literal.trim_end_matches(']');
+                // Only an address of IPv6 stands in brackets; the parser lets anything stand there.
+                literal
+                    .parse::<Ipv6Addr>()
+                    .map_err(|_| OutboundError::Address)?;
+                literal
+            }
+            None => authority.host(),
+        };
         Ok(Target {
             host: host.to_owned(),
             port: authority

@@ -12,8 +12,8 @@
 -- ARGV[7]  calls a second    ARGV[8]  wanted of the second ARGV[9]  given back to it
 -- ARGV[10] the process
 --
--- Answers: granted of the second, ms until one more; granted of the hour, calls of this hour, of the
--- hour before; API processes.
+-- Answers: granted of the second, ms until one more, calls of it that are left; granted of the hour,
+-- calls of this hour, of the hour before; API processes.
 local call = redis.call
 local now, into = tonumber(ARGV[1]), tonumber(ARGV[2])
 local per_hour, wanted, back = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -25,13 +25,14 @@ local function share(left, asked)
   return math.max(0, math.min(asked, math.max(1, math.floor(left / 8)), math.floor(left)))
 end
 
-local granted_second, wait = burst_wanted, 0
+local granted_second, wait, left_of_second = burst_wanted, 0, 0
 if per_second > 0 then
   local interval = 1000 / per_second
   local full_at = math.max(now, tonumber(call('GET', KEYS[3]) or '0') - burst_back * interval)
   local left = (now + 1000 - full_at) / interval + 0.000001
   granted_second = share(left, burst_wanted)
   full_at = full_at + granted_second * interval
+  left_of_second = math.max(0, math.floor(left - granted_second))
   if burst_wanted > 0 and granted_second < 1 then
     wait = math.max(1, math.ceil(full_at + interval - 1000 - now))
   end
@@ -54,4 +55,4 @@ if spent ~= used or not counted and spent > 0 then call('SET', KEYS[1], string.f
 
 call('ZADD', KEYS[4], now, ARGV[10])
 call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 60000)
-return { granted_second, wait, granted_hour, spent, before, call('ZCARD', KEYS[4]) }
+return { granted_second, wait, left_of_second, granted_hour, spent, before, call('ZCARD', KEYS[4]) }

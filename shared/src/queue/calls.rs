@@ -78,6 +78,8 @@ pub struct CallsGranted {
     pub of_second: u32,
     /// Until there is one more, if there is none.
     pub second_wait: Duration,
+    /// Calls of the second that nobody has taken yet.
+    pub second_left: u32,
     /// Calls of the hour; 0 = none is left, or none of the second.
     pub of_hour: u32,
     /// Calls that were handed out in this hour, to all processes.
@@ -142,9 +144,10 @@ impl CallCounts {
             .arg(self.process.to_string());
         let mut connection = self.connection.clone();
         let answer = tokio::time::timeout(PATIENCE, call.invoke_async(&mut connection));
-        let (of_second, wait, of_hour, hour_spent, hour_before, processes): (
+        let (of_second, wait, second_left, of_hour, hour_spent, hour_before, processes): (
             u32,
             u64,
+            u32,
             u32,
             u64,
             u64,
@@ -159,6 +162,7 @@ impl CallCounts {
         Ok(CallsGranted {
             of_second,
             second_wait: Duration::from_millis(wait),
+            second_left,
             of_hour,
             hour_spent,
             hour_before,

@@ -23,6 +23,8 @@ pub struct KeyOwner {
     pub role: Role,
     /// What it is confined to.
     pub scopes: Scopes,
+    /// When it ends by itself; absent = never.
+    pub expires_at: Option<DateTime<Utc>>,
     /// Requests a second that it may make; absent = as many as the plan says.
     pub rate_limit_per_second: Option<u32>,
 }
@@ -38,7 +40,7 @@ pub async fn find_key_owner(
     let row = sqlx::query!(
         r#"SELECT key.id AS "key_id: ApiKeyId", key.tenant_id AS "tenant_id: TenantId",
                   tenant.status AS "tenant_status?: TenantStatus", key.role AS "role: Role",
-                  key.scopes, key.rate_limit_per_second,
+                  key.scopes, key.expires_at, key.rate_limit_per_second,
                   CASE WHEN key.created_by IS NULL THEN key.role
                        WHEN maker.disabled_at IS NOT NULL THEN NULL
                        WHEN key.tenant_id IS NULL THEN maker.platform_role
@@ -61,6 +63,7 @@ pub async fn find_key_owner(
             tenant_id: row.tenant_id,
             tenant_status: row.tenant_status,
             scopes: Scopes::read(row.scopes.as_deref()),
+            expires_at: row.expires_at,
             rate_limit_per_second: row
                 .rate_limit_per_second
                 .and_then(|limit| u32::try_from(limit).ok()),

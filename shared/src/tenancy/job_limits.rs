@@ -100,21 +100,6 @@ impl OwnJobLimits {
     }
 }
 
-/// The plan that a tenant is on, which stays as it is until the end of the transaction; `None` if there
-/// is no such tenant.
-pub async fn lock_plan(
-    tx: &mut PlatformTx<Operator>,
-    tenant: &TenantId,
-) -> Result<Option<Plan>, DbError> {
-    let plan = sqlx::query_scalar!(
-        r#"SELECT plan AS "plan: Plan" FROM tenants WHERE id = $1 FOR UPDATE"#,
-        tenant.as_str(),
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    Ok(plan)
-}
-
 /// Sets what a tenant agreed on, as a whole, and answers the limits that hold from now on and the
 /// tenant's state; `None` if there is no such tenant, or not any more.
 pub async fn update_job_limits(

@@ -29,7 +29,7 @@ pub use idempotency::{
     insert_tenant_answer,
 };
 pub use job_limits::{
-    JobLimits, LimitsAt, OwnJobLimits, list_job_limits, lock_plan, select_changed_job_limits,
+    JobLimits, LimitsAt, OwnJobLimits, list_job_limits, select_changed_job_limits,
     select_job_limits_page, update_job_limits,
 };
 pub use life::{LifeStep, Stepped, TenantStatus, take_step};
@@ -50,9 +50,9 @@ pub use quota_usage::{
 pub use role::Role;
 pub use scope::{InvalidScope, Resource, Scope, Scopes};
 pub use stored_key::{
-    KeyMaker, NewKey, StoredKey, find_platform_key, find_tenant_key, insert_platform_key,
-    insert_tenant_key, is_key_elsewhere, list_platform_keys, list_tenant_keys, revoke_platform_key,
-    revoke_tenant_key,
+    KeyMaker, MOST_LIVE_KEYS, NewKey, StoredKey, count_live_keys, find_platform_key,
+    find_tenant_key, insert_platform_key, insert_tenant_key, is_key_elsewhere, list_platform_keys,
+    list_tenant_keys, revoke_platform_key, revoke_tenant_key,
 };
 pub use tenant::{
     NewAdmin, NewTenant, Tenant, TenantFilter, find_tenant, has_own_password, insert_api_key,

@@ -132,6 +132,28 @@ async fn insert_key(
     Ok(stored)
 }
 
+/// Most keys of a tenant that are neither revoked nor past their end. Each has a second of its own, so
+/// their number is part of what a tenant can ask for at once.
+pub const MOST_LIVE_KEYS: u32 = 1000;
+
+/// How many keys of the transaction's tenant are neither revoked nor past their end; counted up to the
+/// most that there may be.
+pub async fn count_live_keys(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<u32, DbError> {
+    let tenant = tx.tenant().clone();
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT FROM api_keys
+               WHERE tenant_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+               LIMIT $3) AS live"#,
+        tenant.as_str(),
+        now,
+        i64::from(MOST_LIVE_KEYS),
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// A page of the transaction's tenant's keys before the given one, newest first.
 pub async fn list_tenant_keys(
     tx: &mut TenantTx,

@@ -171,6 +171,88 @@ async fn a_key_is_worth_what_its_maker_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_made_with_a_key_neither_outlives_nor_outruns_it() {
+    let (stack, clock) = still_stack().await;
+    let admin = stack.create_tenant("acme").await;
+    let end = clock.now() + TimeDelta::hours(1);
+    let order =
+        json!({ "name": "parent", "role": "admin", "expires_at": end, "rate_limit_per_second": 5 });
+    let parent = make(&admin, &order).await;
+    let key = admin.with_key(&parent.text_of("api_key"));
+    let child = make(&key, &json!({ "name": "child" })).await.json;
+    for field in ["expires_at", "rate_limit_per_second"] {
+        assert_eq!(child[field], parent.json[field], "{field}");
+    }
+    for (field, value) in [
+        ("expires_at", json!(end + TimeDelta::seconds(1))),
+        ("rate_limit_per_second", json!(6)),
+    ] {
+        let refused = key
+            .post(KEYS, &json!({ "name": "beyond", field: value }))
+            .await;
+        let refused = refused.problem(422, "validation.failed");
+        let fault = &refused.json["errors"][0];
+        assert_eq!(
+            (&fault["pointer"], &fault["code"]),
+            (&json!(format!("/{field}")), &json!("exceeded"))
+        );
+    }
+    let less = json!({ "name": "less", "expires_at": end - TimeDelta::minutes(1), "rate_limit_per_second": 4 });
+    make(&key, &less).await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_a_thousand_live_keys_at_most_however_many_ask_at_once() {
+    let (stack, _) = still_stack().await;
+    let admin = stack.create_tenant("acme").await;
+    // One came with the tenant, and neither of the last two is in use.
+    stack
+        .change(
+            "INSERT INTO api_keys (id, tenant_id, name, role, hash, prefix, created_at, revoked_at, expires_at)
+             SELECT gen_random_uuid(), 'acme', 'many', 'tenant-viewer', sha256(n::text::bytea), 'uk_acme_', now(),
+                    CASE WHEN n = 998 THEN now() END,
+                    CASE WHEN n = 999 THEN now() - interval '1 day' ELSE now() + interval '1 year' END
+             FROM generate_series(1, 999) AS n",
+        )
+        .await;
+    let order = json!({ "name": "last" });
+    let asked = futures::future::join_all((0..8).map(|_| admin.post(KEYS, &order))).await;
+    let made = asked.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(made, 2, "two places were left");
+    let refused = asked
+        .into_iter()
+        .find(|answer| answer.status != 201)
+        .unwrap();
+    let refused = refused.problem(429, "quota_exceeded");
+    assert_eq!(
+        refused.json["quota"],
+        json!({ "name": "api_keys", "limit": 1000, "used": 1000 })
+    );
+    assert_eq!(refused.header("retry-after"), "");
+    let one = admin.get(&format!("{KEYS}?limit=1")).await.expect(200);
+    let one = one.json["items"][0]["id"].as_str().unwrap().to_owned();
+    admin.delete(&format!("{KEYS}/{one}")).await.expect(204);
+    make(&admin, &order).await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_body_is_not_answered_with_a_large_one() {
+    let (stack, _) = still_stack().await;
+    let admin = stack.create_tenant("acme").await;
+    let scopes = json!({ "name": "many", "scopes": vec![""; 300_000] });
+    let refused = admin.post(KEYS, &scopes).await;
+    let refused = refused.problem(422, "validation.failed");
+    assert!(refused.text.len() < 2_000, "{} bytes", refused.text.len());
+    let jobs = json!({ "jobs": vec![json!({ "kind": "probe", "payload": {}, "labels": { "": "\u{7}" } }); 1000] });
+    let refused = admin.post("/api/v1/jobs:batch", &jobs).await;
+    let refused = refused.problem(422, "validation.failed");
+    assert!(refused.text.len() < 50_000, "{} bytes", refused.text.len());
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_of_another_tenant_and_of_the_platform_are_as_if_they_were_not_there() {
     let (stack, _) = still_stack().await;
     let (alpha, bravo) = (

@@ -2,19 +2,15 @@
 //! tenant's objects, another tenant's and none's. Nothing here is listed by hand but what objects there
 //! are: an operation that appears tomorrow is asked the same.
 
-mod example;
-
-use std::collections::BTreeMap;
-
 use reqwest::Method;
-use serde_json::{Value, json};
-use unity_shared::tenancy::Role;
+use serde_json::Value;
+use unity_shared::{sessions::Claims, tenancy::Role};
 
 use super::{faceless, still_stack};
 use crate::{
-    harness::{Answer, Caller, Stack},
+    harness::{Answer, Caller, LoggedIn, Stack, claims_of},
     surface::{
-        operations::{Operation, document, operations},
+        operations::{Objects, Operation, document, example, nobodys, objects_of, operations},
         roles::admits,
     },
 };
@@ -26,87 +22,6 @@ const NOT_OF_A_TENANT: [(&str, &str); 1] = [(
     "a page of the login, the same for every name",
 )];
 
-/// Ids of one tenant's objects, by the part of the path in front of them.
-type Objects = BTreeMap<&'static str, String>;
-
-async fn objects_of(stack: &Stack, tenant: &'static str, caller: &Caller) -> Objects {
-    let members = format!("/api/v1/tenants/{tenant}/members");
-    let page = caller.get(&members).await.expect(200);
-    let user = page.json["items"][0]["user_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let order = json!({ "email": format!("guest@{tenant}.example"), "role": "viewer" });
-    let invitation = caller
-        .post(&members, &order)
-        .await
-        .expect(201)
-        .text_of("id");
-    let order = json!({ "name": "another" });
-    let key = caller.post("/api/v1/api-keys", &order).await.expect(201);
-    let order = json!({
-        "scope": { "tenant": tenant }, "action": "pause", "reason": "a test",
-        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
-    });
-    let switch = stack
-        .admin
-        .post("/api/v1/switches", &order)
-        .await
-        .expect(201);
-    let order = json!({ "reason": "a test", "minutes": 1, "role": "tenant-viewer" });
-    let grants = format!("/api/v1/tenants/{tenant}/act-as");
-    let grant = stack.admin.post(&grants, &order).await.expect(201);
-    Objects::from([
-        ("tenants", tenant.to_owned()),
-        ("act-as", grant.text_of("id")),
-        ("jobs", stack.probe(caller, json!({})).await),
-        ("members", user),
-        ("invitations", invitation),
-        ("api-keys", key.text_of("id")),
-        ("switches", switch.text_of("id")),
-    ])
-}
-
-fn nobodys() -> Objects {
-    let mut objects = Objects::from([("tenants", "nobody".to_owned())]);
-    for kind in [
-        "jobs",
-        "members",
-        "act-as",
-        "invitations",
-        "api-keys",
-        "switches",
-    ] {
-        objects.insert(kind, uuid::Uuid::now_v7().to_string());
-    }
-    objects
-}
-
-/// The path with ids in it: the tenant's from `outer`, what lies in a tenant from `inner`. `None` where
-/// the operation names no object.
-fn path_about(operation: &Operation, outer: &Objects, inner: &Objects) -> Option<String> {
-    let mut kind = "";
-    let mut named = false;
-    let parts = operation.path.split('/').map(|part| {
-        if !part.starts_with('{') {
-            kind = part;
-            return part.to_owned();
-        }
-        named = true;
-        // A login is begun at a tenant's name.
-        let kind = if part == "{tenant}" { "tenants" } else { kind };
-        if kind == "worker-pools" {
-            return "nobodys".to_owned();
-        }
-        let objects = if kind == "tenants" { outer } else { inner };
-        let id = objects.get(kind);
-        id.unwrap_or_else(|| panic!("{}: no test knows an object of {kind}", operation.path))
-            .clone()
-    });
-    let path = parts.collect::<Vec<_>>().join("/");
-    named.then_some(path)
-}
-
 /// With a body only where the operation takes one.
 async fn ask(caller: &Caller, operation: &Operation, path: &str, body: Option<&Value>) -> Answer {
     let headers = [("content-type", "application/json")];
@@ -117,8 +32,62 @@ async fn ask(caller: &Caller, operation: &Operation, path: &str, body: Option<&V
         .await
 }
 
-/// Callers by name, with the rank that the document's rule sees.
-async fn callers(stack: &Stack) -> Vec<(&'static str, &'static str, Caller)> {
+/// Somebody who asks.
+struct Asker {
+    name: &'static str,
+    /// What the document's rule sees.
+    rank: &'static str,
+    /// Whether they have logged in.
+    is_person: bool,
+    /// Their tenant; nobody's is alpha, as good as any.
+    tenant: &'static str,
+    caller: Caller,
+}
+
+/// A person of the tenant in this role, logged in.
+async fn person(stack: &Stack, tenant: &'static str, role: Role) -> LoggedIn {
+    let address = format!("{}@{tenant}.example", role.as_str());
+    let person = stack.person(&address, &[(tenant, role)]).await;
+    stack.log_in(&person, Some(tenant)).await
+}
+
+async fn askers(stack: &Stack, bravo: &Caller) -> Vec<Asker> {
+    let of_alpha = |name, rank, is_person, caller| Asker {
+        name,
+        rank,
+        is_person,
+        tenant: "alpha",
+        caller,
+    };
+    let mut askers = Vec::new();
+    for (name, rank, caller) in programs(stack).await {
+        askers.push(of_alpha(name, rank, false, caller));
+    }
+    for (name, role) in [
+        ("a member who has logged in", Role::TenantMember),
+        ("an administrator who has logged in", Role::TenantAdmin),
+    ] {
+        let session = person(stack, "alpha", role).await;
+        askers.push(of_alpha(name, role.as_str(), true, session.caller));
+    }
+    let session = person(stack, "alpha", Role::TenantViewer).await;
+    let mut claims: Claims = serde_json::from_value(claims_of(&session.access)).unwrap();
+    claims.iat -= 1000;
+    claims.exp = claims.iat + 900;
+    let ended = session.caller.with_key(&stack.sign(&claims).await);
+    askers.push(of_alpha("an ended access token", "nobody", false, ended));
+    askers.push(Asker {
+        name: "the other tenant's administrator",
+        rank: "tenant-admin",
+        is_person: false,
+        tenant: "bravo",
+        caller: bravo.clone(),
+    });
+    askers
+}
+
+/// Programs of alpha by name, with their rank.
+async fn programs(stack: &Stack) -> Vec<(&'static str, &'static str, Caller)> {
     let nobody = stack.admin.without_key();
     let ended = stack.caller_with_role("alpha", Role::TenantAdmin).await;
     stack
@@ -145,14 +114,14 @@ async fn no_operation_tells_another_tenants_object_from_one_that_does_not_exist(
     let stack = still_stack().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
-    let own = objects_of(&stack, "alpha", &alpha).await;
-    let foreign = objects_of(&stack, "bravo", &bravo).await;
+    let of_alpha = objects_of(&stack, "alpha", &alpha).await;
+    let of_bravo = objects_of(&stack, "bravo", &bravo).await;
     let missing = nobodys();
-    let callers = callers(&stack).await;
+    let askers = askers(&stack, &bravo).await;
     let document = document(&stack).await;
     let (mut asked, mut excused) = (0, Vec::new());
     for operation in operations(&stack).await {
-        let Some(path) = path_about(&operation, &missing, &missing) else {
+        let Some(path) = operation.about(&missing, &missing) else {
             continue;
         };
         let body = example::body_of(&document, &operation);
@@ -163,12 +132,23 @@ async fn no_operation_tells_another_tenants_object_from_one_that_does_not_exist(
             excused.push(operation.name.clone());
             continue;
         }
-        for (name, rank, caller) in &callers {
+        for asker in &askers {
+            let Asker {
+                name,
+                rank,
+                is_person,
+                tenant,
+                caller,
+            } = asker;
+            let (own, foreign) = match *tenant {
+                "alpha" => (&of_alpha, &of_bravo),
+                _ => (&of_bravo, &of_alpha),
+            };
             let at = format!("{name} at {} {}", operation.method, operation.path);
             let about_none = ask(caller, &operation, &path, body.as_ref()).await;
             let (status, code) = match *rank {
                 "nobody" => (401, "auth.required"),
-                rank if admits(&operation.access, rank, false) => (404, "not_found"),
+                rank if admits(&operation.access, rank, *is_person) => (404, "not_found"),
                 _ => (403, ""),
             };
             assert_eq!(
@@ -187,13 +167,13 @@ async fn no_operation_tells_another_tenants_object_from_one_that_does_not_exist(
             }
             let face = faceless(&about_none);
             for (outer, inner) in [
-                (&foreign, &foreign),
-                (&own, &foreign),
-                (&foreign, &own),
-                (&own, &missing),
+                (foreign, foreign),
+                (own, foreign),
+                (foreign, own),
+                (own, &missing),
             ] {
-                let other = path_about(&operation, outer, inner).unwrap_or_default();
-                if is_own(&other, &own) {
+                let other = operation.about(outer, inner).unwrap_or_default();
+                if is_own(&other, own) {
                     continue;
                 }
                 let answer = ask(caller, &operation, &other, body.as_ref()).await;
@@ -207,7 +187,8 @@ async fn no_operation_tells_another_tenants_object_from_one_that_does_not_exist(
     listed.sort();
     assert_eq!(excused, listed, "an excuse that nothing needs");
     assert!(asked > 500, "{asked}");
-    unharmed(&bravo, &foreign).await;
+    unharmed("alpha", &alpha, &of_alpha).await;
+    unharmed("bravo", &bravo, &of_bravo).await;
     stack.stop().await;
 }
 
@@ -221,21 +202,21 @@ fn is_own(path: &str, own: &Objects) -> bool {
 }
 
 /// What was asked for changed nothing of the other tenant's.
-async fn unharmed(bravo: &Caller, objects: &Objects) {
-    let job = bravo
+async fn unharmed(tenant: &str, admin: &Caller, objects: &Objects) {
+    let job = admin
         .get(&format!("/api/v1/jobs/{}", objects["jobs"]))
         .await;
     assert_eq!(job.expect(200).json["status"], "queued");
-    let tenant = bravo.get("/api/v1/tenants/bravo").await.expect(200);
-    assert_eq!(tenant.json["status"], "active");
+    let shown = admin.get(&format!("/api/v1/tenants/{tenant}")).await;
+    assert_eq!(shown.expect(200).json["status"], "active");
     for path in [
-        format!("/api/v1/tenants/bravo/members/{}", objects["members"]),
+        format!("/api/v1/tenants/{tenant}/members/{}", objects["members"]),
         format!(
-            "/api/v1/tenants/bravo/invitations/{}",
+            "/api/v1/tenants/{tenant}/invitations/{}",
             objects["invitations"]
         ),
         format!("/api/v1/api-keys/{}", objects["api-keys"]),
     ] {
-        bravo.send(Method::GET, &path, &[], None).await.expect(200);
+        admin.send(Method::GET, &path, &[], None).await.expect(200);
     }
 }

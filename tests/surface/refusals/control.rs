@@ -80,7 +80,7 @@ async fn a_filter_that_cannot_be_is_refused_with_its_place() {
             (json!({ "status": "succeeded" }), "/filter/status"),
             (json!({ "status": "superseded" }), "/filter/status"),
             (json!({ "kind": "\u{0}" }), "/filter/kind"),
-            (json!({ "label": { "a": "\u{0}" } }), "/filter/label"),
+            (json!({ "label": { "a": "\u{0}" } }), "/filter/label/a"),
             (json!({ "ids": [] }), "/filter/ids"),
             (json!({ "ids": many }), "/filter/ids"),
         ] {

@@ -23,6 +23,7 @@ use crate::{
     auth::{Actor, Caller},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
+    openapi::TenantRole,
     problem::ProblemBody,
     resources::{
         repeat::{after_failure, find_before},
@@ -37,12 +38,13 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct ActAsOrder {
     /// Why. The tenant can read it.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, format = "words")]
     reason: String,
     /// For how long.
     #[schema(minimum = 1, maximum = 60)]
     minutes: i64,
     /// As what: a role within the tenant.
+    #[schema(value_type = TenantRole)]
     role: Role,
 }
 

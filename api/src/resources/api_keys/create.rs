@@ -11,11 +11,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record, record_for_platform},
-    db::DbError,
+    db::TenantTx,
     ids::{ApiKeyId, TenantId},
     tenancy::{
-        ApiKey, NewKey, StoredKey, find_platform_answer, find_tenant_answer,
-        insert_platform_answer, insert_platform_key, insert_tenant_answer, insert_tenant_key,
+        ApiKey, MOST_LIVE_KEYS, NewKey, StoredKey, count_live_keys, find_platform_answer,
+        find_tenant_answer, insert_platform_answer, insert_platform_key, insert_tenant_answer,
+        insert_tenant_key, lock_own_tenant,
     },
 };
 
@@ -26,6 +27,7 @@ use crate::{
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     problem::ProblemBody,
+    resources::tenants::Refused,
     state::ApiState,
 };
 
@@ -53,6 +55,8 @@ pub struct KeyCreated {
          headers(("Location" = String, description = "The key."))),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,
          content_type = "application/problem+json"),
+        (status = 429, description = "The tenant has 1000 keys that are in use, or a limit on calls is used up.",
+         body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn create_api_key(
@@ -77,12 +81,16 @@ pub async fn create_api_key(
             let location = [(header::LOCATION, address(new.id))];
             Ok((StatusCode::CREATED, location, Json(created)).into_response())
         }
-        Err(error) if IdempotentRequest::lost_race(&error) => {
+        Err(Refused::Database(error)) if IdempotentRequest::lost_race(&error) => {
             find_before(&state, tenant, request.as_ref())
                 .await?
                 .ok_or_else(|| error.into())
         }
-        Err(error) => Err(error.into()),
+        Err(Refused::Database(error)) => Err(error.into()),
+        // An equal request may have made the last key that there may be.
+        Err(Refused::Api(error)) => find_before(&state, tenant, request.as_ref())
+            .await?
+            .ok_or(error),
     }
 }
 
@@ -119,7 +127,7 @@ async fn write(
     (new, key): (&NewKey, &ApiKey),
     request: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
-) -> Result<KeyCreated, DbError> {
+) -> Result<KeyCreated, Refused> {
     let created = |stored: StoredKey| KeyCreated {
         stored,
         api_key: Some(key.reveal().to_owned()),
@@ -137,6 +145,7 @@ async fn write(
     };
     if let Some(tenant) = tenant {
         let mut tx = state.database().tenant(tenant).await?;
+        leave_room(&mut tx, now).await?;
         let created = created(insert_tenant_key(&mut tx, new, key, now).await?);
         if let Some((name, answer)) = recorded(&created) {
             insert_tenant_answer(&mut tx, name, &answer, now).await?;
@@ -154,6 +163,21 @@ async fn write(
         tx.commit().await?;
         Ok(created)
     }
+}
+
+/// Refuses one key too many. The tenant's row is locked, so of two who want the last place one waits.
+async fn leave_room(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<(), Refused> {
+    lock_own_tenant(tx).await?.ok_or(ApiError::NotFound)?;
+    let used = count_live_keys(tx, now).await?;
+    if used < MOST_LIVE_KEYS {
+        return Ok(());
+    }
+    let full = ApiError::QuotaExceeded {
+        name: "api_keys",
+        limit: MOST_LIVE_KEYS,
+        used,
+    };
+    Err(full.into())
 }
 
 fn deed(key: &StoredKey) -> Deed {

@@ -6,12 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use unity_shared::{
     ids::ApiKeyId,
-    tenancy::{KeyMaker, NewKey, Role, Scope, Scopes},
+    tenancy::{KeyMaker, NewKey, Resource, Role, Scope, Scopes},
 };
 
 use crate::{
     auth::{Actor, Caller},
     error::ApiError,
+    openapi::{KeyRole, ScopeName},
     violations::Violations,
 };
 
@@ -20,22 +21,27 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct KeyOrder {
     /// What people call it.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, format = "line")]
     name: String,
     /// What it may do; not more than whoever asks. Without it `tenant-member`, or `system-admin` for a
     /// key of the platform, which can be nothing else.
+    #[schema(value_type = Option<KeyRole>)]
     role: Option<Role>,
     /// What it is confined to, as `resource:read` and `resource:write`; without it, to what the key is
     /// confined to that it is made with, or else to nothing.
-    #[schema(min_items = 1)]
+    #[schema(value_type = Option<Vec<ScopeName>>, min_items = 1, max_items = 14)]
     scopes: Option<Vec<String>>,
-    /// When it ends by itself: in the future, at most ten years ahead; without it never.
+    /// When it ends by itself: in the future, at most ten years ahead; without it never. A key that is
+    /// made with a key ends with that one at the latest, and without a word at the same time.
     expires_at: Option<DateTime<Utc>>,
-    /// Requests a second that it may make; without it as many as the plan says.
+    /// Requests a second that it may make; without it as many as the plan says. More than the plan says
+    /// is worth no more, and a key that is made with a key that has a rate has that one's at most.
     #[schema(minimum = 1, maximum = 100_000)]
     rate_limit_per_second: Option<i64>,
 }
 
+/// Each resource can be read and written.
+const MOST_SCOPES: usize = 2 * Resource::ALL.len();
 const LONGEST: TimeDelta = TimeDelta::days(3660);
 
 impl KeyOrder {
@@ -45,16 +51,8 @@ impl KeyOrder {
         faults.text("/name", &self.name, &(1..=200));
         let role = accept_role(self.role, caller, &mut faults);
         let scopes = accept_scopes(self.scopes, caller, &mut faults);
-        if self
-            .expires_at
-            .is_some_and(|at| at <= now || at > now + LONGEST)
-        {
-            let detail = "must be in the future and at most ten years ahead";
-            faults.add("/expires_at", "range", detail);
-        }
-        if let Some(limit) = self.rate_limit_per_second {
-            faults.range("/rate_limit_per_second", limit, &(1..=100_000));
-        }
+        let expires_at = accept_end(self.expires_at, caller, now, &mut faults);
+        let rate = accept_rate(self.rate_limit_per_second, caller, &mut faults);
         faults.finish()?;
         Ok(NewKey {
             id: ApiKeyId::new(),
@@ -65,10 +63,8 @@ impl KeyOrder {
                 Actor::User { id, .. } => KeyMaker::User(*id),
                 Actor::ApiKey { id } => KeyMaker::Key(*id),
             },
-            expires_at: self.expires_at,
-            rate_limit_per_second: self
-                .rate_limit_per_second
-                .and_then(|limit| i32::try_from(limit).ok()),
+            expires_at,
+            rate_limit_per_second: rate.and_then(|limit| i32::try_from(limit).ok()),
         })
     }
 }
@@ -89,16 +85,49 @@ fn accept_role(wanted: Option<Role>, caller: &Caller, faults: &mut Violations) -
     role
 }
 
+/// Nobody outlives the end of a key by making another with it.
+fn accept_end(
+    wanted: Option<DateTime<Utc>>,
+    caller: &Caller,
+    now: DateTime<Utc>,
+    faults: &mut Violations,
+) -> Option<DateTime<Utc>> {
+    if wanted.is_some_and(|at| at <= now || at > now + LONGEST) {
+        let detail = "must be in the future and at most ten years ahead";
+        faults.add("/expires_at", "range", detail);
+    }
+    if let (Some(at), Some(own)) = (wanted, caller.key_ends_at)
+        && at > own
+    {
+        faults.add(
+            "/expires_at",
+            "exceeded",
+            "must not be after your own key's",
+        );
+    }
+    wanted.or(caller.key_ends_at)
+}
+
+fn accept_rate(wanted: Option<i64>, caller: &Caller, faults: &mut Violations) -> Option<i64> {
+    let own = caller.rate_limit_per_second.map(i64::from);
+    if let Some(rate) = wanted {
+        faults.range("/rate_limit_per_second", rate, &(1..=100_000));
+        if own.is_some_and(|own| rate > own) {
+            let detail = "must not be above your own key's";
+            faults.add("/rate_limit_per_second", "exceeded", detail);
+        }
+    }
+    wanted.or(own)
+}
+
 fn accept_scopes(wanted: Option<Vec<String>>, caller: &Caller, faults: &mut Violations) -> Scopes {
     let Some(wanted) = wanted else {
         return caller.scopes.clone();
     };
-    if wanted.is_empty() {
-        faults.add(
-            "/scopes",
-            "length",
-            "must name at least one scope, or be left out",
-        );
+    if !(1..=MOST_SCOPES).contains(&wanted.len()) {
+        let detail = format!("must name 1 to {MOST_SCOPES} scopes, or be left out");
+        faults.add("/scopes", "length", &detail);
+        return Scopes::only(BTreeSet::new());
     }
     let mut scopes = BTreeSet::new();
     for (index, name) in wanted.iter().enumerate() {
@@ -137,6 +166,7 @@ mod tests {
             scopes,
             acting: None,
             must_change_password: false,
+            key_ends_at: None,
             rate_limit_per_second: None,
         }
     }
@@ -189,12 +219,32 @@ mod tests {
         for (scopes, pointer) in [
             (json!(["jobs:write"]), "/scopes"),
             (json!([]), "/scopes"),
+            (json!(vec![""; 15]), "/scopes"),
             (json!(["jobs:read", "jobs"]), "/scopes/1"),
             (json!(["*"]), "/scopes/0"),
         ] {
             let refused = accept(&confined, &json!({ "scopes": scopes })).unwrap_err();
             assert_eq!(refused, [pointer], "{scopes}");
         }
+    }
+
+    #[test]
+    fn a_key_neither_outlives_nor_outruns_the_key_that_it_is_made_with() {
+        let end: DateTime<Utc> = "1970-01-02T00:00:00Z".parse().unwrap();
+        let mut parent = caller(Role::TenantAdmin, Scopes::ALL);
+        parent.key_ends_at = Some(end);
+        parent.rate_limit_per_second = Some(5);
+        let child = accept(&parent, &json!({})).unwrap();
+        assert_eq!(
+            (child.expires_at, child.rate_limit_per_second),
+            (Some(end), Some(5))
+        );
+        let less = json!({ "expires_at": "1970-01-01T12:00:00Z", "rate_limit_per_second": 4 });
+        let child = accept(&parent, &less).unwrap();
+        assert!(child.expires_at < Some(end) && child.rate_limit_per_second == Some(4));
+        let more = json!({ "expires_at": "1970-01-02T00:00:01Z", "rate_limit_per_second": 6 });
+        let refused = accept(&parent, &more).unwrap_err();
+        assert_eq!(refused, ["/expires_at", "/rate_limit_per_second"]);
     }
 
     #[test]

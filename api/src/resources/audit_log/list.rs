@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Datelike, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use unity_shared::audit::{AuditFilter, AuditResult, AuditRow, PLATFORM_CHAIN};
 
 use super::Log;
@@ -17,19 +18,24 @@ use crate::{
 };
 
 /// Which entries, and which page of them.
-#[derive(Debug, Deserialize, Serialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
     /// A tenant's log, for a system administrator; absent = the caller's own, or the platform's.
+    #[param(max_length = 200, format = "line")]
     tenant: Option<String>,
     /// Only this action, for example `job.create`.
+    #[param(max_length = 200, format = "line")]
     action: Option<String>,
     /// Only what the actor of this id did.
+    #[param(max_length = 200, format = "line")]
     actor: Option<String>,
     /// Only what was done to the object of this id, also where it is one of several.
+    #[param(max_length = 200, format = "line")]
     object: Option<String>,
     /// Only what was done to objects of this type.
+    #[param(max_length = 200, format = "line")]
     object_type: Option<String>,
     /// Only this result.
     result: Option<AuditResult>,
@@ -39,10 +45,8 @@ pub struct AuditQuery {
     to: Option<DateTime<Utc>>,
     /// Items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
-    #[serde(skip_serializing)]
     limit: Option<i64>,
     /// `next_page_token` of the page before.
-    #[serde(skip_serializing)]
     page_token: Option<String>,
 }
 
@@ -69,8 +73,7 @@ pub async fn list_audit_log(
     let limit = PageLimit::read(query.limit)?;
     query.check()?;
     let log = Log::of(&caller, query.tenant.as_deref())?;
-    let canonical = serde_json::to_string(&query)
-        .map_err(|error| ApiError::Defect(format!("a filter could not be written: {error}")))?;
+    let canonical = query.canonical();
     let owner = caller
         .tenant
         .as_ref()
@@ -97,6 +100,23 @@ pub async fn list_audit_log(
 }
 
 impl AuditQuery {
+    /// The filter as page tokens are bound to it.
+    fn canonical(&self) -> String {
+        let Self {
+            tenant,
+            action,
+            actor,
+            object,
+            object_type,
+            result,
+            from,
+            to,
+            limit: _,
+            page_token: _,
+        } = self;
+        json!([tenant, action, actor, object, object_type, result, from, to]).to_string()
+    }
+
     fn check(&self) -> Result<(), ApiError> {
         for (name, text) in [
             ("tenant", &self.tenant),
@@ -114,9 +134,9 @@ impl AuditQuery {
         }
         // PostgreSQL's calendar is shorter than the one that the parser knows.
         for (name, instant) in [("from", self.from), ("to", self.to)] {
-            if instant.is_some_and(|instant| !(1..=9999).contains(&instant.year())) {
+            if instant.is_some_and(|instant| !(0..=9999).contains(&instant.year())) {
                 return Err(ApiError::Query(format!(
-                    "{name} must be of the years 1 to 9999"
+                    "{name} must be of the years 0 to 9999"
                 )));
             }
         }

@@ -83,6 +83,7 @@ pub async fn get_me(caller: Caller, NoParameters: NoParameters) -> Json<Me> {
         scopes,
         acting,
         must_change_password,
+        key_ends_at: _,
         rate_limit_per_second,
     } = caller;
     let (kind, key, person) = match actor {

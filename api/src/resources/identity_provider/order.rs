@@ -4,25 +4,31 @@ use axum::http::Uri;
 use serde::Deserialize;
 use unity_shared::tenancy::Role;
 
-use crate::{error::ApiError, outbound::Outbound, violations::Violations};
+use crate::{error::ApiError, openapi::TenantRole, outbound::Outbound, violations::Violations};
 
 /// An identity provider to be set, as a whole.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityProviderOrder {
     /// Its address, under which `/.well-known/openid-configuration` is found.
-    #[schema(max_length = 500, example = "https://login.acme-corp.com")]
+    #[schema(
+        max_length = 500,
+        pattern = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$",
+        example = "https://login.acme-corp.com"
+    )]
     issuer: String,
     /// The name under which it knows Unity.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(min_length = 1, max_length = 255, format = "line")]
     client_id: String,
     /// The secret that goes with it. It is never shown.
-    #[schema(format = Password, min_length = 1, max_length = 1000)]
+    #[schema(format = Password, min_length = 1, max_length = 1000, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     client_secret: String,
     /// Whose addresses it may vouch for; absent or empty = all.
+    #[schema(max_items = 50)]
     email_domains: Option<Vec<String>>,
     /// What somebody becomes whom nobody knows yet; absent or null = nobody comes in without an
     /// invitation.
+    #[schema(value_type = Option<TenantRole>)]
     default_role: Option<Role>,
 }
 
@@ -60,7 +66,7 @@ impl IdentityProviderOrder {
             let detail = format!("must have at most {MOST_DOMAINS} domains");
             violations.add("/email_domains", "length", &detail);
         }
-        for (index, domain) in domains.iter().enumerate() {
+        for (index, domain) in domains.iter().take(MOST_DOMAINS).enumerate() {
             if !is_domain(domain) {
                 violations.add(
                     format!("/email_domains/{index}"),
@@ -126,6 +132,7 @@ mod tests {
             ("issuer", json!("https://a:b@login.example"), "/issuer"),
             ("issuer", json!("https://login.example/?x"), "/issuer"),
             ("issuer", json!("login.example"), "/issuer"),
+            ("issuer", json!("https://[0:A.]/"), "/issuer"),
             ("client_id", json!(""), "/client_id"),
             ("client_secret", json!("a\nb"), "/client_secret"),
             (

@@ -6,7 +6,7 @@ use unity_shared::{
     audit::{Action, AuditedObject, Deed, record},
     ids::TenantId,
     people::{self, NewIdentityProvider, find_identity_provider},
-    tenancy::find_tenant,
+    tenancy::lock_own_tenant,
 };
 
 use super::{
@@ -71,9 +71,12 @@ pub async fn put_identity_provider(
         default_role,
     };
     let mut tx = state.database().tenant(&tenant).await?;
-    find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
-    let before = find_identity_provider(&mut tx).await?;
-    if_match.check(before.map_or(0, |provider| provider.version))?;
+    // Of two who mean one version the second waits, and finds another.
+    lock_own_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    match find_identity_provider(&mut tx).await? {
+        Some(before) => if_match.check(before.version)?,
+        None => if_match.check_absent()?,
+    }
     let now = state.clock().now();
     people::put_identity_provider(&mut tx, &provider, now).await?;
     let deed = Deed::done(
@@ -94,10 +97,15 @@ pub async fn put_identity_provider(
     delete,
     path = "/tenants/{id}/identity-provider",
     tag = "members",
-    params(("id" = TenantId, Path, description = "The tenant's slug.")),
+    params(
+        ("id" = TenantId, Path, description = "The tenant's slug."),
+        ("If-Match" = Option<String>, Header, description = "Take this version away and no other."),
+    ),
     responses(
         (status = 204, description = "The tenant has none any more."),
         (status = 404, description = "No such tenant, or not the caller's, or it has none.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 412, description = "Another version than If-Match says.", body = ProblemBody,
          content_type = "application/problem+json"),
     ),
 )]
@@ -107,12 +115,14 @@ pub async fn delete_identity_provider(
     By(author): By,
     PathId(tenant): PathId<TenantId>,
     NoParameters: NoParameters,
+    if_match: IfMatch,
 ) -> Result<StatusCode, ApiError> {
     caller.must_be_of(&tenant)?;
     let mut tx = state.database().tenant(&tenant).await?;
-    if !people::delete_identity_provider(&mut tx).await? {
-        return Err(ApiError::NotFound);
-    }
+    lock_own_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    let before = find_identity_provider(&mut tx).await?;
+    if_match.check(before.ok_or(ApiError::NotFound)?.version)?;
+    people::delete_identity_provider(&mut tx).await?;
     let deed = Deed::done(
         Action::IDENTITY_PROVIDER_DELETE,
         AuditedObject::one("identity_provider", &tenant),

@@ -44,7 +44,7 @@ pub struct Acceptance {
     #[schema(max_length = 100)]
     token: String,
     /// What others call them; of somebody who is new.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, format = "words")]
     name: Option<String>,
     /// The password that somebody new chooses, or the one that they have.
     #[schema(format = Password, max_length = 256)]
@@ -65,6 +65,8 @@ pub struct Acceptance {
         (status = 200, description = "A member from now on.", body = Admitted),
         (status = 401, description = "The address has an account, and this is not its owner's password or session.",
          body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "It was sent with a key, or in the session of somebody else.", body = ProblemBody,
+         content_type = "application/problem+json"),
         (status = 410, description = "The code is unknown, used up, revoked or past its end.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,

@@ -69,6 +69,13 @@ pub async fn resend_invitation(
     }
 }
 
+fn just_sent() -> ApiError {
+    ApiError::Conflict {
+        code: "invitation.just_sent",
+        detail: "its mail left less than a minute ago".to_owned(),
+    }
+}
+
 /// The mail that is on its way, or the answer from before.
 async fn resend(
     state: &ApiState,
@@ -91,15 +98,13 @@ async fn resend(
         .mailed_at
         .is_some_and(|mailed| mailed + PAUSE > now)
     {
-        return Err(ApiError::Conflict {
-            code: "invitation.just_sent",
-            detail: "its mail left less than a minute ago".to_owned(),
-        });
+        return Err(just_sent());
     }
     let issue = invitation.issue.saturating_add(1);
     let token = state.mail_tokens().of_invitation(tenant, id, issue);
     if !reissue_invitation(&mut tx, id, issue, &token, now).await? {
-        return Err(ApiError::Busy);
+        // Another request sends it at this moment.
+        return Err(just_sent());
     }
     let mailing = Mailing::write(state, &mut tx, id, author.request_id, now).await?;
     let answer = |request: &IdempotentRequest| {

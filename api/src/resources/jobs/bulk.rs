@@ -16,15 +16,16 @@ use unity_shared::{
     jobs::{Choice, JobStatus},
 };
 
-use super::repeat::LOOK_AFTER;
-use crate::{error::ApiError, violations::Violations};
+use super::{order::check_labels, repeat::LOOK_AFTER};
+use crate::{error::ApiError, extract::Object, openapi::Labels, violations::Violations};
 
 /// Which jobs, and how many of them.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BulkOrder {
     /// Which jobs. At least one criterion is stated; all that are stated apply.
-    filter: BulkFilter,
+    #[schema(value_type = BulkFilter)]
+    filter: Object<BulkFilter>,
     /// Most jobs, oldest first. Absent = 1000.
     #[schema(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
@@ -33,13 +34,15 @@ pub struct BulkOrder {
 /// Criteria of jobs.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
 struct BulkFilter {
     /// Only this status.
     status: Option<JobStatus>,
     /// Only this kind.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, format = "line")]
     kind: Option<String>,
     /// Only jobs with all of these labels.
+    #[schema(value_type = Option<Labels>)]
     label: Option<BTreeMap<String, String>>,
     /// Only jobs made after this instant.
     created_after: Option<DateTime<Utc>>,
@@ -65,7 +68,10 @@ impl BulkOrder {
     /// The jobs to look for, of which one more than the limit tells that there are more. `possible` are
     /// the states in which a job can be part of it.
     pub fn accept(self, possible: &[JobStatus]) -> Result<Choice, ApiError> {
-        let Self { filter, limit } = self;
+        let Self {
+            filter: Object(filter),
+            limit,
+        } = self;
         let limit = limit.unwrap_or(MOST);
         let mut violations = Violations::default();
         violations.range("/limit", limit, &(1..=MOST));
@@ -101,10 +107,9 @@ impl BulkFilter {
             created_before,
             ids,
         } = self;
-        let labels = label.iter().flatten();
         let states_nothing = status.is_none()
             && kind.is_none()
-            && labels.clone().next().is_none()
+            && label.as_ref().is_none_or(BTreeMap::is_empty)
             && created_after.is_none()
             && created_before.is_none()
             && ids.is_none();
@@ -123,17 +128,16 @@ impl BulkFilter {
         if let Some(kind) = kind {
             violations.text("/filter/kind", kind, &(1..=200));
         }
-        for (key, value) in labels {
-            violations.text("/filter/label", key, &(1..=63));
-            violations.text("/filter/label", value, &(0..=256));
+        if let Some(labels) = label {
+            check_labels(violations, "/filter/label", labels);
         }
         // PostgreSQL's calendar is shorter than the one that the parser knows.
         for (pointer, instant) in [
             ("/filter/created_after", created_after),
             ("/filter/created_before", created_before),
         ] {
-            if instant.is_some_and(|instant| !(1..=9999).contains(&instant.year())) {
-                violations.add(pointer, "range", "must be of the years 1 to 9999");
+            if instant.is_some_and(|instant| !(0..=9999).contains(&instant.year())) {
+                violations.add(pointer, "range", "must be of the years 0 to 9999");
             }
         }
         if ids
@@ -196,7 +200,7 @@ mod tests {
             (json!({ "kind": "a\0" }), "/filter/kind", "characters"),
             (
                 json!({ "label": { "a": "\n" } }),
-                "/filter/label",
+                "/filter/label/a",
                 "characters",
             ),
             (

@@ -26,11 +26,11 @@ use crate::{
     audit::By,
     auth::TenantCaller,
     error::ApiError,
-    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
+    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, Object},
     middleware::CurrentRequestId,
     problem::ProblemBody,
     state::ApiState,
-    violations::Violations,
+    violations::{MOST_TOLD, Violations},
 };
 
 /// Most jobs of one request.
@@ -44,8 +44,8 @@ const BODY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct BatchOrder {
     /// 1 to 1000 jobs. All are enqueued, or none.
-    #[schema(min_items = 1, max_items = 1000)]
-    jobs: Vec<JobOrder>,
+    #[schema(value_type = Vec<JobOrder>, min_items = 1, max_items = 1000)]
+    jobs: Vec<Object<JobOrder>>,
 }
 
 /// Jobs that were enqueued together, in the order of the request.
@@ -178,7 +178,7 @@ fn accept(
     }
     let mut jobs = Vec::with_capacity(order.jobs.len());
     let (mut forbidden, mut too_large, mut faults) = (None, None, Vec::new());
-    for (place, job) in order.jobs.into_iter().enumerate() {
+    for (place, Object(job)) in order.jobs.into_iter().enumerate() {
         match job.accept(state, caller.role, request_id, now) {
             Ok(job) => jobs.push(job),
             Err(error @ ApiError::RoleInsufficient(_)) => {
@@ -187,9 +187,13 @@ fn accept(
             Err(error @ ApiError::PayloadTooLarge(_)) => {
                 too_large.get_or_insert(error.of_job(place));
             }
-            Err(error) => faults.extend(error.of_job(place).errors()),
+            Err(error) if faults.len() < MOST_TOLD => {
+                faults.extend(error.of_job(place).errors());
+            }
+            Err(_) => {}
         }
     }
+    faults.truncate(MOST_TOLD);
     match forbidden.or(too_large) {
         Some(refusal) => Err(refusal),
         None if faults.is_empty() => Ok(jobs),

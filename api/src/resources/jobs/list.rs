@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Datelike, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use unity_shared::{
     ids::JobId,
     jobs::{self, JobFilter, JobStatus},
@@ -19,24 +20,24 @@ use crate::{
 };
 
 /// Which jobs, and which page of them.
-#[derive(Debug, Default, Deserialize, Serialize, utoipa::IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct JobQuery {
     /// Only this status.
     status: Option<JobStatus>,
     /// Only this kind.
+    #[param(format = "line")]
     kind: Option<String>,
     /// Only jobs with this label, as `key:value` or `key=value`.
+    #[param(pattern = r"^[^:=\u0000-\u001f\u007f-\u009f]+[:=][^\u0000-\u001f\u007f-\u009f]*$")]
     label: Option<String>,
     /// Only jobs made after this instant.
     created_after: Option<DateTime<Utc>>,
     /// Items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
-    #[serde(skip_serializing)]
     limit: Option<i64>,
     /// `next_page_token` of the page before.
-    #[serde(skip_serializing)]
     page_token: Option<String>,
 }
 
@@ -54,8 +55,7 @@ pub async fn list_jobs(
     QueryParameters(query): QueryParameters<JobQuery>,
 ) -> Result<Json<Page<JobView>>, ApiError> {
     let limit = PageLimit::read(query.limit)?;
-    let canonical = serde_json::to_string(&query)
-        .map_err(|error| ApiError::Defect(format!("a filter could not be written: {error}")))?;
+    let canonical = query.canonical();
     let scope = Scope {
         listing: "jobs",
         owner: caller.tenant.as_str(),
@@ -79,6 +79,19 @@ pub async fn list_jobs(
 }
 
 impl JobQuery {
+    /// The filter as page tokens are bound to it.
+    fn canonical(&self) -> String {
+        let Self {
+            status,
+            kind,
+            label,
+            created_after,
+            limit: _,
+            page_token: _,
+        } = self;
+        json!([status, kind, label, created_after]).to_string()
+    }
+
     fn filter(self, before: Option<JobId>, limit: i64) -> Result<JobFilter, ApiError> {
         let Self {
             status,
@@ -99,9 +112,9 @@ impl JobQuery {
             }
         }
         // PostgreSQL's calendar is shorter than the one that the parser knows.
-        if created_after.is_some_and(|instant| !(1..=9999).contains(&instant.year())) {
+        if created_after.is_some_and(|instant| !(0..=9999).contains(&instant.year())) {
             return Err(ApiError::Query(
-                "created_after must be of the years 1 to 9999".to_owned(),
+                "created_after must be of the years 0 to 9999".to_owned(),
             ));
         }
         let label = label.as_deref().map(split_label).transpose()?;

@@ -13,6 +13,7 @@ use unity_shared::{
 
 use crate::{
     error::ApiError,
+    openapi::{LONGEST_LABEL_KEY, LONGEST_LABEL_VALUE, Labels, MOST_LABELS},
     state::ApiState,
     violations::{Violations, escape_segment},
 };
@@ -22,7 +23,12 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct JobOrder {
     /// What is to be done; `GET /job-kinds` lists what there is.
-    #[schema(example = "provision_namespace")]
+    #[schema(
+        example = "provision_namespace",
+        min_length = 1,
+        max_length = 200,
+        format = "line"
+    )]
     pub kind: String,
     /// What the kind takes, at most 64 KiB.
     #[schema(value_type = Object)]
@@ -42,11 +48,12 @@ pub struct JobOrder {
     #[schema(minimum = 1, maximum = 100)]
     max_attempts: Option<i64>,
     /// At most one job of the tenant with the same key runs at a time. Absent = the kind's.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, format = "line")]
     resource_key: Option<String>,
     /// The job fails as `expired` if its first attempt has not begun by then. Absent = never.
     expires_at: Option<DateTime<Utc>>,
     /// Up to 32 free labels; keys have 1 to 63 characters, values at most 256.
+    #[schema(value_type = Option<Labels>)]
     labels: Option<BTreeMap<String, String>>,
 }
 
@@ -55,9 +62,6 @@ const DELAY_SECONDS: RangeInclusive<i64> = 0..=31_536_000;
 const TIMEOUT_SECONDS: RangeInclusive<i64> = 1..=86_400;
 const MAX_ATTEMPTS: RangeInclusive<i64> = 1..=100;
 const RESOURCE_KEY_LENGTH: RangeInclusive<usize> = 1..=200;
-const LABEL_KEY_LENGTH: RangeInclusive<usize> = 1..=63;
-const LABEL_VALUE_LENGTH: RangeInclusive<usize> = 0..=256;
-const LABEL_COUNT: usize = 32;
 const PAYLOAD_LIMIT_BYTES: usize = 64 * 1024;
 
 impl JobOrder {
@@ -154,24 +158,22 @@ impl JobOrder {
             violations.text("/resource_key", key, &RESOURCE_KEY_LENGTH);
         }
         if let Some(labels) = &self.labels {
-            check_labels(violations, labels);
+            check_labels(violations, "/labels", labels);
         }
     }
 }
 
-fn check_labels(violations: &mut Violations, labels: &BTreeMap<String, String>) {
-    if labels.len() > LABEL_COUNT {
-        violations.add(
-            "/labels",
-            "count",
-            &format!("must not be more than {LABEL_COUNT}"),
-        );
+/// Notes what is wrong with labels, which stand at `place` in the body.
+pub fn check_labels(violations: &mut Violations, place: &str, labels: &BTreeMap<String, String>) {
+    if labels.len() > MOST_LABELS {
+        let detail = format!("must not be more than {MOST_LABELS}");
+        violations.add(place, "count", &detail);
         return;
     }
     for (key, value) in labels {
-        let pointer = format!("/labels/{}", escape_segment(key));
-        violations.text(&pointer, key, &LABEL_KEY_LENGTH);
-        violations.text(&pointer, value, &LABEL_VALUE_LENGTH);
+        let pointer = format!("{place}/{}", escape_segment(key));
+        violations.text(&pointer, key, &(1..=LONGEST_LABEL_KEY));
+        violations.text(&pointer, value, &(0..=LONGEST_LABEL_VALUE));
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Deed, record},
     ids::{TenantId, UserId},
-    people::{Member, change_role},
+    people::{Member, change_role, find_member},
     tenancy::Role,
 };
 
@@ -16,17 +16,21 @@ use crate::{
     auth::Caller,
     error::ApiError,
     extract::{IfMatch, JsonBody, NoParameters, PathIds},
+    merge_patch::Stated,
+    openapi::TenantRole,
     problem::ProblemBody,
     state::ApiState,
     violations::Violations,
 };
 
-/// What of a membership is to be changed.
+/// What of a membership is to be changed, as a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemberPatch {
     /// What the member may do from now on; absent = as it is. The short forms are taken too.
-    role: Option<Role>,
+    #[serde(default)]
+    #[schema(value_type = TenantRole, required = false)]
+    role: Stated<Role>,
 }
 
 /// Gives a member another role. It holds within two seconds, also for who is logged in. A tenant's last
@@ -64,13 +68,9 @@ pub async fn change_member(
     JsonBody { value: patch, .. }: JsonBody<MemberPatch>,
 ) -> Result<Response, ApiError> {
     caller.must_be_of(&tenant)?;
-    if patch.role == Some(Role::SystemAdmin) {
-        let mut violations = Violations::default();
-        violations.add("/role", "range", "must be a role of a tenant");
-        violations.finish()?;
-    }
-    if let Some(role) = patch.role {
-        let mut tx = state.database().tenant(&tenant).await?;
+    let role = patch.accept()?;
+    let mut tx = state.database().tenant(&tenant).await?;
+    if let Some(role) = role {
         refuse(
             change_role(&mut tx, user, role, |version| {
                 if_match.check(version).is_ok()
@@ -84,6 +84,34 @@ pub async fn change_member(
         );
         record(&mut tx, &author, &deed, state.clock().now()).await?;
         tx.commit().await?;
+    } else {
+        // Nothing is to change, and still this version is meant and no other.
+        let member = find_member(&mut tx, user).await?;
+        if_match.check(member.ok_or(ApiError::NotFound)?.version)?;
+        drop(tx);
     }
     show(&state, &tenant, user).await
+}
+
+impl MemberPatch {
+    /// The role that is wanted; absent = as it is.
+    fn accept(self) -> Result<Option<Role>, ApiError> {
+        let mut violations = Violations::default();
+        let role = match self.role {
+            Stated::Not => None,
+            Stated::Null => {
+                violations.add("/role", "required", "cannot be taken away");
+                None
+            }
+            Stated::Value(Role::SystemAdmin) => {
+                violations.add("/role", "range", "must be a role of a tenant");
+                None
+            }
+            Stated::Value(role @ (Role::TenantViewer | Role::TenantMember | Role::TenantAdmin)) => {
+                Some(role)
+            }
+        };
+        violations.finish()?;
+        Ok(role)
+    }
 }

@@ -20,6 +20,7 @@ use crate::{
     auth::{Actor, Caller},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
+    openapi::TenantRole,
     problem::ProblemBody,
     resources::{
         invitations::{InvitationSent, Mailing, address},
@@ -34,9 +35,10 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct MemberOrder {
     /// Where mail reaches them.
-    #[schema(min_length = 3, max_length = 254, example = "engineer@acme-corp.com")]
+    #[schema(format = Email, min_length = 3, max_length = 254, example = "engineer@acme-corp.com")]
     email: String,
     /// What they may do. The short forms `admin`, `member` and `viewer` are taken too.
+    #[schema(value_type = TenantRole)]
     role: Role,
 }
 

@@ -21,7 +21,7 @@ use super::tell_gate;
 use crate::{
     audit::By,
     error::ApiError,
-    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
+    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, Object},
     problem::ProblemBody,
     resources::repeat::{after_failure, find_before},
     state::ApiState,
@@ -33,11 +33,12 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct SwitchOrder {
     /// Which jobs it concerns.
-    scope: ScopeOrder,
+    #[schema(value_type = ScopeOrder)]
+    scope: Object<ScopeOrder>,
     /// What it does to them.
     action: SwitchAction,
     /// Why. The tenants that it concerns can read it.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, format = "words")]
     reason: String,
     /// When it goes off by itself: in the future, at most a year ahead.
     expires_at: DateTime<Utc>,
@@ -46,10 +47,13 @@ pub struct SwitchOrder {
 /// Which jobs a switch concerns. At least one of the two is stated.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
 struct ScopeOrder {
     /// Jobs of this tenant; absent = of every tenant.
+    #[schema(value_type = Option<TenantId>)]
     tenant: Option<String>,
     /// Jobs of this kind; absent = of every kind.
+    #[schema(min_length = 1, max_length = 200, format = "line")]
     kind: Option<String>,
 }
 
@@ -133,7 +137,7 @@ impl SwitchOrder {
 
     fn accept_at(self, known: &[&str], now: DateTime<Utc>) -> Result<Switch, ApiError> {
         let Self {
-            scope: ScopeOrder { tenant, kind },
+            scope: Object(ScopeOrder { tenant, kind }),
             action,
             reason,
             expires_at,

@@ -27,18 +27,18 @@ use crate::{
     violations::Violations,
 };
 
-/// What of a tenant is to change, as a JSON merge patch (RFC 7396): absent = as it is, null = as its
-/// plan has it.
+/// What of a tenant is to change, as a JSON merge patch (RFC 7396): absent = as it is. Only quotas can
+/// be null: as the plan has them.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantPatch {
     /// What people call it.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 200, format = "words")]
     name: Stated<String>,
     /// Its plan. For system administrators.
     #[serde(default)]
-    #[schema(value_type = Option<Plan>)]
+    #[schema(value_type = Plan, required = false)]
     plan: Stated<Plan>,
     /// Quotas of its own; a null takes one back to the plan's. For system administrators.
     #[serde(default)]

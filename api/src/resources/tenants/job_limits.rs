@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderName, header},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use unity_shared::{
@@ -11,7 +15,7 @@ use unity_shared::{
     jobs::kinds::queue_names,
     queue::GateError,
     telemetry::chain,
-    tenancy::{JobLimits, OwnJobLimits, Plan, find_tenant, lock_plan, update_job_limits},
+    tenancy::{JobLimits, OwnJobLimits, Plan, find_tenant, lock_tenant, update_job_limits},
 };
 
 use crate::{
@@ -19,7 +23,8 @@ use crate::{
     auth::Caller,
     enqueue::announce_limits,
     error::ApiError,
-    extract::{JsonBody, NoParameters, PathId},
+    extract::{IfMatch, JsonBody, NoParameters, PathId, etag},
+    openapi::KindLimits,
     problem::ProblemBody,
     state::ApiState,
     violations::{Violations, escape_segment},
@@ -37,6 +42,7 @@ pub struct JobLimitsOrder {
     /// Most jobs of a kind that run at the same time. A kind that is not named has no limit of its own.
     /// Each can be as high as the plan lets `max_concurrent` be, and so higher than it is: then it takes
     /// hold when `max_concurrent` is raised.
+    #[schema(value_type = Option<KindLimits>)]
     per_kind: Option<BTreeMap<String, i64>>,
     /// Share of the fleet against other tenants with waiting jobs. On `free` up to 100, on `pro` up to 500.
     #[schema(minimum = 1, maximum = 1000)]
@@ -67,6 +73,9 @@ pub struct JobCounts {
     waiting: u64,
 }
 
+/// The limits with the `ETag` of the tenant that they are part of.
+type Shown = ([(HeaderName, String); 1], Json<JobLimitsView>);
+
 const MAX_CONCURRENT: RangeInclusive<i64> = 0..=10_000;
 const WEIGHT: RangeInclusive<i64> = 1..=1000;
 const MAX_WAITING: RangeInclusive<i64> = 0..=100_000_000;
@@ -78,7 +87,8 @@ const MAX_WAITING: RangeInclusive<i64> = 0..=100_000_000;
     tag = "operations",
     params(("id" = TenantId, Path, description = "The tenant's slug.")),
     responses(
-        (status = 200, description = "The limits in force.", body = JobLimitsView),
+        (status = 200, description = "The limits in force.", body = JobLimitsView,
+         headers(("ETag" = String, description = "Of the tenant: changes with every change of it."))),
         (status = 404, description = "No such tenant, or not the caller's.", body = ProblemBody,
          content_type = "application/problem+json"),
     ),
@@ -88,7 +98,7 @@ pub async fn get_job_limits(
     caller: Caller,
     PathId(id): PathId<TenantId>,
     NoParameters: NoParameters,
-) -> Result<Json<JobLimitsView>, ApiError> {
+) -> Result<Shown, ApiError> {
     // Decided before the database is asked: for another's tenant and for none, nothing differs.
     if caller.tenant.is_some_and(|own| own != id) {
         return Err(ApiError::NotFound);
@@ -96,7 +106,8 @@ pub async fn get_job_limits(
     let mut tx = state.database().tenant(&id).await?;
     let tenant = find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
     drop(tx);
-    Ok(Json(view(&state, id, tenant.job_limits).await))
+    let view = view(&state, id, tenant.job_limits).await;
+    Ok(([(header::ETAG, etag(tenant.version))], Json(view)))
 }
 
 /// Replaces a tenant's job limits. They hold from now on; lowering one ends no job.
@@ -104,11 +115,17 @@ pub async fn get_job_limits(
     put,
     path = "/tenants/{id}/job-limits",
     tag = "operations",
-    params(("id" = TenantId, Path, description = "The tenant's slug.")),
+    params(
+        ("id" = TenantId, Path, description = "The tenant's slug."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant that is meant."),
+    ),
     request_body = JobLimitsOrder,
     responses(
-        (status = 200, description = "The limits in force.", body = JobLimitsView),
+        (status = 200, description = "The limits in force.", body = JobLimitsView,
+         headers(("ETag" = String, description = "Of the tenant: changes with every change of it."))),
         (status = 404, description = "No such tenant.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 412, description = "The tenant has changed since.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted, or that the tenant's plan is too small for.", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -119,13 +136,15 @@ pub async fn put_job_limits(
     By(author): By,
     PathId(id): PathId<TenantId>,
     NoParameters: NoParameters,
+    if_match: IfMatch,
     JsonBody { value: order, .. }: JsonBody<JobLimitsOrder>,
-) -> Result<Json<JobLimitsView>, ApiError> {
+) -> Result<Shown, ApiError> {
     let own = order.accept(&state)?;
     let now = state.clock().now();
     let mut tx = state.database().operator().begin().await?;
-    let plan = lock_plan(&mut tx, &id).await?.ok_or(ApiError::NotFound)?;
-    check_against_plan(&own, plan)?;
+    let tenant = lock_tenant(&mut tx, &id).await?.ok_or(ApiError::NotFound)?;
+    if_match.check(tenant.version)?;
+    check_against_plan(&own, tenant.plan)?;
     let (limits, status) = update_job_limits(&mut tx, &id, &own, now)
         .await?
         .ok_or(ApiError::NotFound)?;
@@ -138,7 +157,8 @@ pub async fn put_job_limits(
     tx.commit().await?;
     announce_limits(state.gate(), &limits.clone().for_gate(status)).await;
     state.waiting_caps().forget(&id);
-    Ok(Json(view(&state, id, limits.limits).await))
+    let view = view(&state, id, limits.limits).await;
+    Ok(([(header::ETAG, etag(limits.version))], Json(view)))
 }
 
 impl JobLimitsOrder {

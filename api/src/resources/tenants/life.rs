@@ -33,7 +33,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct StepOrder {
     /// Shown with the tenant. Absent = no reason is given.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, format = "words")]
     reason: Option<String>,
 }
 

@@ -28,7 +28,7 @@ pub struct TenantQuery {
     /// Only tenants on this plan.
     plan: Option<Plan>,
     /// Only tenants with this text in their id or name, whatever its case.
-    #[param(min_length = 1, max_length = 100)]
+    #[param(min_length = 1, max_length = 100, format = "line")]
     q: Option<String>,
     /// Items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]

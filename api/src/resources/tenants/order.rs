@@ -18,14 +18,20 @@ use crate::{
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantOrder {
-    /// The slug: it names the tenant in addresses and its namespace, and never changes.
+    /// The slug: it names the tenant in addresses and its namespace, and never changes. Names of the
+    /// platform and two hyphens in a row are reserved.
     #[schema(
         pattern = "^[a-z0-9]([a-z0-9-]{1,40}[a-z0-9])?$",
         example = "acme-corp"
     )]
     id: String,
     /// What people call it.
-    #[schema(min_length = 1, max_length = 200, example = "Acme Corporation")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        format = "words",
+        example = "Acme Corporation"
+    )]
     name: String,
     /// Its plan. Absent = `free`.
     #[serde(default)]
@@ -36,7 +42,7 @@ pub struct TenantOrder {
     resource_quota: Option<Map<String, Value>>,
     /// The first administrator's address. Absent = `admin@{id}.com`.
     #[serde(default)]
-    #[schema(max_length = 254)]
+    #[schema(format = Email, min_length = 3, max_length = 254)]
     admin_email: Option<String>,
 }
 
@@ -62,12 +68,19 @@ impl TenantOrder {
         let quota = read_quota(&resource_quota.unwrap_or_default())?;
         let mut violations = Violations::default();
         let tenant_id = TenantId::parse(&id);
-        if let Err(error) = &tenant_id {
-            let code = match error {
-                InvalidTenantId::Shape => "format",
-                InvalidTenantId::Reserved => "reserved",
-            };
-            violations.add("/id", code, &error.to_string());
+        match &tenant_id {
+            Ok(id) if id.reads_as_environment() => {
+                let detail = "two hyphens in a row are reserved for environments of a tenant";
+                violations.add("/id", "reserved", detail);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let code = match error {
+                    InvalidTenantId::Shape => "format",
+                    InvalidTenantId::Reserved => "reserved",
+                };
+                violations.add("/id", code, &error.to_string());
+            }
         }
         violations.text("/name", &name, &(1..=200));
         if name.trim().is_empty() {
@@ -167,6 +180,7 @@ mod tests {
             ("Acme", "format"),
             ("ab", "format"),
             ("platform", "reserved"),
+            ("acme--test", "reserved"),
         ] {
             let (semantic, found) = faults(json!({"id": id, "name": "x"}));
             assert!(semantic && found == [("/id".to_owned(), code)], "{id}");

@@ -22,6 +22,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct WorkerQuery {
     /// Only this pool.
+    #[param(format = "line")]
     pool: Option<String>,
     /// Items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::surface::operations::Operation;
+use super::Operation;
 
 /// The smallest body of an operation that takes one.
 pub fn body_of(document: &Value, operation: &Operation) -> Option<Value> {
@@ -12,7 +12,8 @@ pub fn body_of(document: &Value, operation: &Operation) -> Option<Value> {
     Some(of(document, &described["schema"]))
 }
 
-fn of(document: &Value, schema: &Value) -> Value {
+/// The smallest value of a schema.
+pub fn of(document: &Value, schema: &Value) -> Value {
     if let Some(reference) = schema["$ref"].as_str() {
         return of(document, document.pointer(&reference[1..]).unwrap());
     }
