@@ -22,8 +22,8 @@ pub use expire::{Expired, expire_sessions};
 pub use keyring::{Keyring, PublicKey};
 pub use login::{Account, Choice, find_account, find_account_of, list_choices, replace_password};
 pub use refresh::{
-    RACE_GRACE, REFRESH_LIFE, RefreshToken, RefreshUse, forget_refresh_tokens,
-    insert_refresh_token, use_refresh_token,
+    REFRESH_LIFE, RefreshToken, RefreshUse, claim_refresh_token, forget_refresh_tokens,
+    insert_refresh_token, mark_used,
 };
 pub use sealing::{SealError, SealingKey};
 pub use session::{
