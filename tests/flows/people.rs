@@ -4,10 +4,14 @@ mod accept;
 mod admins;
 mod commands;
 mod mails;
+mod providers;
 mod sign_in;
 
 use serde_json::{Value, json};
-use unity_shared::ids::UserId;
+use unity_shared::{
+    clock::Clock,
+    ids::UserId,
+};
 
 use crate::harness::{Answer, Caller, Mailbox, Stack, StackOptions};
 
@@ -22,6 +26,18 @@ pub async fn stack_with_mail() -> (Stack, Mailbox) {
         ..StackOptions::default()
     };
     (Stack::start_with(options).await, mailbox)
+}
+
+/// A stack on which nothing happens by itself, and whose time the test moves.
+pub async fn still_stack() -> (Stack, Clock) {
+    let clock = Clock::manual(Clock::system().now());
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        clock: clock.clone(),
+        ..StackOptions::default()
+    };
+    (Stack::start_with(options).await, clock)
 }
 
 pub async fn invite(caller: &Caller, tenant: &str, email: &str, role: &str) -> Answer {

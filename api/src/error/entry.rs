@@ -42,8 +42,9 @@ impl EntryError {
                 "Not allowed",
             ),
             Self::SignInFailed => (StatusCode::UNAUTHORIZED, "sign_in.failed", "Not logged in"),
+            // The fault is not ours, and whoever asks is charged for it: anybody may begin a sign-in.
             Self::ProviderUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::FAILED_DEPENDENCY,
                 "identity_provider.unavailable",
                 "Provider unavailable",
             ),

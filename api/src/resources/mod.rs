@@ -20,7 +20,7 @@ mod worker_pools;
 mod workers;
 
 pub use jobs::JobView;
-pub use sign_in::{CALLBACK, SignIns};
+pub use sign_in::{CALLBACK, KnownProviders, SignIns};
 
 use crate::auth::Routes;
 

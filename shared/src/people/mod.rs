@@ -31,5 +31,6 @@ pub use member::{
     Change, Member, MemberRow, change_role, find_member, is_member, list_members, remove_member,
 };
 pub use person::{Person, find_people, find_person};
-pub use sign_in::{SIGN_IN_LASTS, begin_sign_in, take_sign_in};
+pub use recent_mails::{RecentMails, find_recent_mails};
+pub use sign_in::{SIGN_IN_LASTS, use_sign_in};
 pub use vouch::{Recognised, Vouched, admit_vouched};
