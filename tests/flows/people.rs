@@ -6,11 +6,12 @@ mod commands;
 mod mails;
 mod providers;
 mod sign_in;
+mod vouching;
 
 use serde_json::{Value, json};
 use unity_shared::{
     clock::Clock,
-    ids::UserId,
+    ids::{InvitationId, TenantId, UserId},
 };
 
 use crate::harness::{Answer, Caller, Mailbox, Stack, StackOptions};
@@ -38,6 +39,27 @@ pub async fn still_stack() -> (Stack, Clock) {
         ..StackOptions::default()
     };
     (Stack::start_with(options).await, clock)
+}
+
+/// The code in the first mail of an invitation, without the mail.
+pub fn token_of(invited: &Answer) -> String {
+    let id: InvitationId = invited.text_of("id").parse().unwrap();
+    let tenant: TenantId = invited.text_of("tenant_id").parse().unwrap();
+    let token = Stack::mail_tokens().of_invitation(&tenant, id, 1);
+    token.reveal().to_owned()
+}
+
+/// Invites somebody, signs them up, and answers who they are: [`come_in`] on a stack that sends no mail.
+pub async fn enter(
+    stack: &Stack,
+    admin: &Caller,
+    tenant: &str,
+    (email, role): (&str, &str),
+) -> UserId {
+    let invited = invite(admin, tenant, email, role).await.expect(201);
+    let token = token_of(&invited);
+    let admitted = accept(stack, &token, PASSWORD).await.expect(200);
+    admitted.text_of("user_id").parse().unwrap()
 }
 
 pub async fn invite(caller: &Caller, tenant: &str, email: &str, role: &str) -> Answer {

@@ -116,6 +116,7 @@ async fn find_person(
         tenant,
         tenant_status,
         role,
+        opened_with,
         expires_at: _,
     } = owner.ok_or(ApiError::Unauthenticated)?;
     let caller = Caller {
@@ -123,6 +124,7 @@ async fn find_person(
             id: user,
             session,
             email,
+            opened_with,
         },
         // Whoever is no member any more is nobody here.
         role: role.ok_or(ApiError::Unauthenticated)?,

@@ -1,7 +1,7 @@
 //! Invitations, as their tenant sees them.
 //!
 //! `pending -> accepted | revoked | expired`, and never back. An invitation whose time is over is
-//! shown as expired at once; its row says so when the next invitation is written.
+//! shown as expired at once; its row says so when somebody needs its place.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,9 @@ use sqlx::PgConnection;
 
 use super::{EmailAddress, MailToken};
 use crate::{
-    db::{DbError, TenantTx},
-    ids::{InvitationId, TenantId, UserId},
-    tenancy::{Quota, QuotaError, Role, release_quota, reserve_quota},
+    db::{DbError, PlatformTx, Registrar, TenantTx},
+    ids::{ApiKeyId, InvitationId, TenantId, UserId},
+    tenancy::{Quota, QuotaError, Role, release_quota, release_quota_as_registrar, reserve_quota},
 };
 
 /// How long an invitation can be accepted.
@@ -105,12 +105,12 @@ pub async fn insert_invitation(
     token: &MailToken,
     now: DateTime<Utc>,
 ) -> Result<Invitation, QuotaError> {
-    let expired = expire_invitations(tx, now).await?;
+    let tenant = tx.tenant().clone();
+    let expired = expire_invitations(tx.connection(), &tenant, now).await?;
     if expired > 0 {
         release_quota(tx, Quota::Users, expired).await?;
     }
     reserve_quota(tx, Quota::Users, 1).await?;
-    let tenant = tx.tenant().clone();
     let NewInvitation {
         id,
         email,
@@ -142,17 +142,48 @@ pub async fn insert_invitation(
 
 /// Lets the row say of an invitation whose time is over that it has ended, so that the address can be
 /// invited again. Answers how many there were: each held a place.
-async fn expire_invitations(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<u32, DbError> {
-    let tenant = tx.tenant().clone();
+async fn expire_invitations(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    now: DateTime<Utc>,
+) -> Result<u32, DbError> {
     let done = sqlx::query!(
         "UPDATE invitations SET state = 'expired', ended_at = expires_at
          WHERE tenant_id = $1 AND state = 'pending' AND expires_at <= $2",
         tenant.as_str(),
         now,
     )
-    .execute(tx.connection())
+    .execute(connection)
     .await?;
     Ok(u32::try_from(done.rows_affected()).unwrap_or(u32::MAX))
+}
+
+/// Gives back the places that invitations hold whose time is over, before somebody else takes one.
+pub(super) async fn free_expired_places(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    now: DateTime<Utc>,
+) -> Result<(), QuotaError> {
+    let expired = expire_invitations(tx.connection(), tenant, now).await?;
+    if expired > 0 {
+        release_quota_as_registrar(tx, tenant, Quota::Users, expired).await?;
+    }
+    Ok(())
+}
+
+/// Places of the transaction's tenant that invitations hold whose time is over: they are free for
+/// whoever asks for one.
+pub async fn count_expired_places(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<u32, DbError> {
+    let tenant = tx.tenant().clone();
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM invitations
+           WHERE tenant_id = $1 AND state = 'pending' AND expires_at <= $2"#,
+        tenant.as_str(),
+        now,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// An invitation of the transaction's tenant.

@@ -19,8 +19,8 @@ pub use accept::{Admitted, Entry, NewPerson, OpenInvitation, admit, find_open_in
 pub use elsewhere::{is_invitation_elsewhere, is_member_elsewhere};
 pub use email::{EmailAddress, InvalidEmail};
 pub use identity_provider::{
-    IdentityProvider, NewIdentityProvider, delete_identity_provider, find_identity_provider,
-    put_identity_provider,
+    IdentityProvider, MOST_BY_DEFAULT, NewIdentityProvider, delete_identity_provider,
+    find_identity_provider, put_identity_provider,
 };
 pub use invitation::{
     INVITATION_LASTS, Invitation, InvitationState, NewInvitation, find_invitation,

@@ -27,8 +27,9 @@ pub use refresh::{
 };
 pub use sealing::{SealError, SealingKey};
 pub use session::{
-    EndReason, NewSession, SESSION_LIFE, SessionOwner, end_session, find_refreshed_session,
-    find_session_owner, insert_session, mark_refreshed, renew_session_epoch,
+    EndReason, NewSession, OpenedWith, SESSION_LIFE, SessionOwner, end_session,
+    find_refreshed_session, find_session_owner, insert_session, mark_refreshed,
+    renew_session_epoch,
 };
 pub use signing_key::{
     KeyState, PUBLISHED_AHEAD, RotateError, Rotation, SigningKey, TRUSTED_AFTER,

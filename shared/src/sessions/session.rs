@@ -23,6 +23,29 @@ pub struct NewSession {
     pub tenant: Option<TenantId>,
     /// The person's epoch.
     pub epoch: i64,
+    /// What it rests on.
+    pub opened_with: OpenedWith,
+}
+
+/// What a session rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum OpenedWith {
+    /// The person's own password.
+    Password,
+    /// The word of the identity provider of the session's tenant: no proof anywhere else.
+    IdentityProvider,
+}
+
+impl OpenedWith {
+    /// The name as the database and the audit log have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::IdentityProvider => "identity_provider",
+        }
+    }
 }
 
 /// Who a live session belongs to, as things are.
@@ -44,6 +67,8 @@ pub struct SessionOwner {
     pub tenant_status: Option<TenantStatus>,
     /// What they may there now; absent = they are no member any more.
     pub role: Option<Role>,
+    /// What the session rests on.
+    pub opened_with: OpenedWith,
     /// When the session cannot be refreshed any more.
     pub expires_at: DateTime<Utc>,
 }
@@ -75,12 +100,13 @@ pub async fn insert_session(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     sqlx::query!(
-        "INSERT INTO sessions (id, user_id, tenant, epoch, created_at, refreshed_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $5, $6)",
+        "INSERT INTO sessions (id, user_id, tenant, epoch, opened_with, created_at, refreshed_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7)",
         session.id.as_uuid(),
         session.user.as_uuid(),
         session.tenant.as_ref().map(TenantId::as_str),
         session.epoch,
+        session.opened_with.as_str(),
         now,
         now + SESSION_LIFE,
     )
@@ -120,7 +146,7 @@ async fn select_owner(
                   session.tenant AS "tenant: TenantId", tenant.status AS "tenant_status?: TenantStatus",
                   CASE WHEN session.tenant IS NULL THEN person.platform_role ELSE membership.role END
                       AS "role: Role",
-                  session.expires_at
+                  session.opened_with AS "opened_with: OpenedWith", session.expires_at
            FROM sessions AS session
            JOIN users AS person ON person.id = session.user_id
            LEFT JOIN tenants AS tenant ON tenant.id = session.tenant

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    ACCEPT, PASSWORD, accept, come_in, invite, log_in, logged_in, members, stack_with_mail,
+    ACCEPT, PASSWORD, accept, come_in, invite, log_in, logged_in, members,
+    stack_with_mail, still_stack, token_of,
 };
 use crate::harness::{Answer, Stack};
 
@@ -336,4 +337,35 @@ async fn the_link_in_the_mail_opens_a_page_that_asks_nobody_but_the_api() {
         }
     }
     stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_a_member_already_is_told_the_role_that_they_keep() {
+    let (stack, _) = still_stack().await;
+    let admin = stack.create_tenant("acme").await;
+    let email = "member@people.example";
+    let invited = invite(&admin, "acme", email, "viewer").await.expect(201);
+    // They have come in by another way meanwhile.
+    let person = stack
+        .person(
+            email,
+            &[("acme", unity_shared::tenancy::Role::TenantMember)],
+        )
+        .await;
+    stack
+        .change(
+            "UPDATE quota_usage SET used = used + 1 WHERE tenant_id = 'acme' AND name = 'users'",
+        )
+        .await;
+    let admitted = accept(&stack, &token_of(&invited), &person.password).await;
+    assert_eq!(admitted.expect(200).json["role"], "tenant-member");
+    let log = admin.get("/api/v1/audit-log?limit=200").await.expect(200);
+    let told = log.json["items"].as_array().unwrap().iter();
+    let told: Vec<&Value> = told
+        .filter(|told| told["action"] == "invitation.accept")
+        .collect();
+    assert_eq!(told[0]["detail"]["role"], "tenant-member");
+    let usage = admin.get("/api/v1/tenants/acme/usage").await.expect(200);
+    assert_eq!(usage.json["users"]["used"], 2);
+    stack.stop().await;
 }

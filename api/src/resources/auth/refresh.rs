@@ -148,6 +148,7 @@ fn subject_of(owner: SessionOwner) -> Option<Subject> {
         tenant,
         tenant_status: _,
         role,
+        opened_with: _,
         expires_at: _,
     } = owner;
     Some(Subject {

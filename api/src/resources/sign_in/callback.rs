@@ -18,7 +18,7 @@ use unity_shared::{
         IdentityProvider, NewPerson, Recognised, Vouched, admit_vouched, find_member, use_sign_in,
     },
     sessions::{
-        NewSession, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
+        NewSession, OpenedWith, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
         insert_session,
     },
     tenancy::{QuotaError, generate_password},
@@ -170,6 +170,7 @@ async fn admit(
         email,
         name,
     } = claims;
+    let default_role = provider.newcomers_role();
     let domains = &provider.email_domains;
     if !domains.is_empty() && !domains.contains(&email.host()) {
         return Err(refused(
@@ -186,15 +187,15 @@ async fn admit(
             name,
             password_hash: state.passwords().hash(generate_password()).await?,
         },
-        default_role: provider.default_role,
+        default_role,
     };
     let now = state.clock().now();
     let mut tx = state.database().registrar().begin().await?;
     let recognised = admit_vouched(&mut tx, tenant, &vouched, now)
         .await
         .map_err(after_refusal)?;
-    let Recognised { user, admitted_as } = recognised
-        .ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
+    let Recognised { user, admitted_as } =
+        recognised.ok_or_else(|| refused(tenant, "no member, and neither new here nor invited"))?;
     if let Some(role) = admitted_as {
         let author = visitor.person(user, vouched.email.as_str());
         let deed = Deed::done(
@@ -246,6 +247,7 @@ async fn open_session(
         user,
         tenant: Some(tenant.clone()),
         epoch: account.token_epoch,
+        opened_with: OpenedWith::IdentityProvider,
     };
     let refresh = RefreshToken::generate();
     insert_session(&mut tx, &session, now).await?;
@@ -254,7 +256,7 @@ async fn open_session(
     let deed = Deed::done(
         Action::SESSION_BEGIN,
         AuditedObject::one("session", session.id),
-        json!({ "with": "identity_provider" }),
+        json!({ "with": session.opened_with.as_str() }),
     );
     record_in(&mut tx, &author, Some(tenant), &deed, now).await?;
     tx.commit().await?;
