@@ -3,6 +3,7 @@
 mod accept;
 mod admins;
 mod commands;
+mod leaving;
 mod mails;
 mod providers;
 mod sign_in;

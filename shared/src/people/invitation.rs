@@ -60,7 +60,7 @@ pub struct Invitation {
     pub role: Role,
     /// Where it is in its life.
     pub status: InvitationState,
-    /// The member who invited; null = somebody with an API key.
+    /// The member who invited, if with an API key then whoever made that; null = a key that nobody made.
     #[schema(required)]
     pub invited_by: Option<UserId>,
     /// When its newest mail was taken by a mail server; null = not yet.
@@ -93,8 +93,18 @@ pub struct NewInvitation {
     pub email: EmailAddress,
     /// The role that it gives; not a system administrator's.
     pub role: Role,
-    /// The member who invites; absent = somebody with an API key.
-    pub invited_by: Option<UserId>,
+    /// Who invites.
+    pub inviter: Inviter,
+}
+
+/// Who invites. Whoever does it with a key does it in the name of the one who made the key: what they may
+/// not give any more when they are lowered or removed is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inviter {
+    /// A person.
+    Member(UserId),
+    /// Whoever made this key.
+    Key(ApiKeyId),
 }
 
 /// Writes an invitation of the transaction's tenant. It takes the place of the member to be; a second
@@ -115,17 +125,23 @@ pub async fn insert_invitation(
         id,
         email,
         role,
-        invited_by,
+        inviter,
     } = invitation;
+    let (member, key) = match inviter {
+        Inviter::Member(member) => (Some(member.as_uuid()), None),
+        Inviter::Key(key) => (None, Some(key.as_uuid())),
+    };
     sqlx::query!(
         "INSERT INTO invitations (tenant_id, id, email, role, token_hash, invited_by, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         VALUES ($1, $2, $3, $4, $5,
+                 coalesce($6, (SELECT created_by FROM api_keys WHERE tenant_id = $1 AND id = $7)), $8, $9)",
         tenant.as_str(),
         id.as_uuid(),
         email.as_str(),
         role.as_str(),
         &token.hash()[..],
-        invited_by.map(|user| user.as_uuid()),
+        member,
+        key,
         now,
         now + INVITATION_LASTS,
     )
@@ -264,6 +280,34 @@ pub async fn revoke_invitation(
     if revoked {
         release_quota(tx, Quota::Users, 1).await?;
     }
+    Ok(revoked)
+}
+
+/// Takes back what a member has invited to and could still be accepted; only to roles above `above`, if that
+/// is given. The places that it held are the caller's to give back.
+pub(super) async fn revoke_invitations_of(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    member: UserId,
+    above: Option<Role>,
+    now: DateTime<Utc>,
+) -> Result<Vec<InvitationId>, DbError> {
+    let roles: Vec<String> = [Role::TenantViewer, Role::TenantMember, Role::TenantAdmin]
+        .into_iter()
+        .filter(|role| above.is_none_or(|above| *role > above))
+        .map(|role| role.as_str().to_owned())
+        .collect();
+    let revoked = sqlx::query_scalar!(
+        r#"UPDATE invitations SET state = 'revoked', ended_at = $4
+           WHERE tenant_id = $1 AND invited_by = $2 AND role = ANY($3) AND state = 'pending' AND expires_at > $4
+           RETURNING id AS "id: InvitationId""#,
+        tenant.as_str(),
+        member.as_uuid(),
+        &roles,
+        now,
+    )
+    .fetch_all(tx.connection())
+    .await?;
     Ok(revoked)
 }
 

@@ -23,12 +23,14 @@ pub use identity_provider::{
     find_identity_provider, put_identity_provider,
 };
 pub use invitation::{
-    INVITATION_LASTS, Invitation, InvitationState, NewInvitation, find_invitation,
-    insert_invitation, list_invitations, mark_mailed, reissue_invitation, revoke_invitation,
+    INVITATION_LASTS, Invitation, InvitationState, Inviter, NewInvitation, count_expired_places,
+    find_invitation, insert_invitation, list_invitations, mark_mailed, reissue_invitation,
+    revoke_invitation,
 };
 pub use mail_token::{MailToken, MailTokens};
 pub use member::{
-    Change, Member, MemberRow, change_role, find_member, is_member, list_members, remove_member,
+    Departure, Member, MemberRow, Unchanged, change_role, find_member, is_member, list_members,
+    remove_member,
 };
 pub use person::{Person, find_people, find_person};
 pub use recent_mails::{RecentMails, find_recent_mails};

@@ -26,6 +26,7 @@ pub use refresh::{
     insert_refresh_token, mark_used,
 };
 pub use sealing::{SealError, SealingKey};
+pub(crate) use session::end_sessions_in;
 pub use session::{
     EndReason, NewSession, OpenedWith, SESSION_LIFE, SessionOwner, end_session,
     find_refreshed_session, find_session_owner, insert_session, mark_refreshed,

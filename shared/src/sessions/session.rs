@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use crate::{
-    db::{Authenticator, DbError, Issuer, PlatformTx},
+    db::{Authenticator, DbError, Issuer, PlatformTx, Registrar},
     ids::{SessionId, TenantId, UserId},
     tenancy::{Role, TenantStatus},
 };
@@ -80,6 +80,8 @@ pub enum EndReason {
     Logout,
     /// A refresh token was used twice: one of the two who have it has stolen it.
     Reuse,
+    /// Its owner was removed from its tenant.
+    Removed,
 }
 
 impl EndReason {
@@ -89,6 +91,7 @@ impl EndReason {
         match self {
             Self::Logout => "logout",
             Self::Reuse => "reuse",
+            Self::Removed => "removed",
         }
     }
 }
@@ -178,6 +181,26 @@ pub async fn end_session(
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Ends whatever sessions of a tenant somebody has who leaves it. Answers how many there were.
+pub(crate) async fn end_sessions_in(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    let ended = sqlx::query!(
+        "UPDATE sessions SET ended_at = $3, end_reason = $4
+         WHERE user_id = $2 AND tenant = $1 AND ended_at IS NULL",
+        tenant.as_str(),
+        user.as_uuid(),
+        now,
+        EndReason::Removed.as_str(),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(ended.rows_affected())
 }
 
 /// Notes that a session was refreshed.

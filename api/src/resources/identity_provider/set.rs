@@ -6,7 +6,6 @@ use unity_shared::{
     audit::{Action, AuditedObject, Deed, record},
     ids::TenantId,
     people::{self, NewIdentityProvider, find_identity_provider},
-    tenancy::find_tenant,
 };
 
 use super::{
@@ -19,6 +18,7 @@ use crate::{
     error::ApiError,
     extract::{IfMatch, JsonBody, NoParameters, PathId},
     problem::ProblemBody,
+    resources::refuse_gone,
     state::ApiState,
 };
 
@@ -39,6 +39,8 @@ const SMALL: usize = 64 * 1024;
         (status = 200, description = "The identity provider as it is now.", body = ProviderView,
          headers(("ETag" = String, description = "Strong; changes with every change."))),
         (status = 404, description = "No such tenant, or not the caller's.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 409, description = "The tenant is deleted.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 412, description = "Another version than If-Match says.", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -71,7 +73,7 @@ pub async fn put_identity_provider(
         default_role,
     };
     let mut tx = state.database().tenant(&tenant).await?;
-    find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    refuse_gone(&mut tx).await?;
     let before = find_identity_provider(&mut tx).await?;
     if_match.check(before.map_or(0, |provider| provider.version))?;
     let now = state.clock().now();
@@ -99,6 +101,8 @@ pub async fn put_identity_provider(
         (status = 204, description = "The tenant has none any more."),
         (status = 404, description = "No such tenant, or not the caller's, or it has none.", body = ProblemBody,
          content_type = "application/problem+json"),
+        (status = 409, description = "The tenant is deleted.", body = ProblemBody,
+         content_type = "application/problem+json"),
     ),
 )]
 pub async fn delete_identity_provider(
@@ -110,6 +114,7 @@ pub async fn delete_identity_provider(
 ) -> Result<StatusCode, ApiError> {
     caller.must_be_of(&tenant)?;
     let mut tx = state.database().tenant(&tenant).await?;
+    refuse_gone(&mut tx).await?;
     if !people::delete_identity_provider(&mut tx).await? {
         return Err(ApiError::NotFound);
     }

@@ -16,7 +16,10 @@ use crate::{
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathIds},
     problem::ProblemBody,
-    resources::jobs::{self, JobView, accepted, find_before, keep, or_before},
+    resources::{
+        jobs::{self, JobView, accepted, find_before, keep, or_before},
+        refuse_gone,
+    },
     state::ApiState,
 };
 
@@ -81,6 +84,7 @@ async fn resend(
     if let Some(before) = find_before(&mut tx, request).await? {
         return Ok(Err(before));
     }
+    refuse_gone(&mut tx).await?;
     let invitation = find_invitation(&mut tx, id, now)
         .await?
         .ok_or(ApiError::NotFound)?;

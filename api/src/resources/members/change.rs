@@ -4,19 +4,20 @@ use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
-    audit::{Action, AuditedObject, Deed, record},
+    audit::{Action, AuditedObject, Deed, record_in_tenant},
     ids::{TenantId, UserId},
     people::{Member, change_role},
     tenancy::Role,
 };
 
-use super::view::{refuse, show};
+use super::view::{refusal, show};
 use crate::{
     audit::By,
     auth::Caller,
     error::ApiError,
     extract::{IfMatch, JsonBody, NoParameters, PathIds},
     problem::ProblemBody,
+    resources::refuse_gone,
     state::ApiState,
     violations::Violations,
 };
@@ -30,7 +31,7 @@ pub struct MemberPatch {
 }
 
 /// Gives a member another role. It holds within two seconds, also for who is logged in. A tenant's last
-/// administrator stays one.
+/// administrator stays one. Invitations that they sent to a role above their new one are revoked.
 #[utoipa::path(
     patch,
     path = "/tenants/{id}/members/{user}",
@@ -46,7 +47,7 @@ pub struct MemberPatch {
          headers(("ETag" = String, description = "Strong; changes with every change of the membership."))),
         (status = 404, description = "No such tenant or member, or not the caller's.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "The last administrator.", body = ProblemBody,
+        (status = 409, description = "The last administrator who can log in, or the tenant is deleted.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 412, description = "Another version than If-Match says.", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -70,19 +71,19 @@ pub async fn change_member(
         violations.finish()?;
     }
     if let Some(role) = patch.role {
-        let mut tx = state.database().tenant(&tenant).await?;
-        refuse(
-            change_role(&mut tx, user, role, |version| {
-                if_match.check(version).is_ok()
-            })
-            .await?,
-        )?;
+        let now = state.clock().now();
+        refuse_gone(&mut state.database().tenant(&tenant).await?).await?;
+        let mut tx = state.database().registrar().begin().await?;
+        let meant = |version| if_match.check(version).is_ok();
+        let revoked = change_role(&mut tx, &tenant, (user, role), meant, now)
+            .await?
+            .map_err(refusal)?;
         let deed = Deed::done(
             Action::MEMBER_UPDATE,
             AuditedObject::one("user", user),
-            json!({ "role": role }),
+            json!({ "role": role, "invitations_revoked": revoked }),
         );
-        record(&mut tx, &author, &deed, state.clock().now()).await?;
+        record_in_tenant(&mut tx, &author, &tenant, &deed, now).await?;
         tx.commit().await?;
     }
     show(&state, &tenant, user).await

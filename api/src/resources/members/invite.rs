@@ -24,6 +24,7 @@ use crate::{
     resources::{
         invitations::{InvitationSent, Mailing, address},
         jobs::{find_before, keep, or_before},
+        refuse_gone,
     },
     state::ApiState,
     violations::Violations,
@@ -64,7 +65,7 @@ const PENDING_CONSTRAINT: &str = "invitations_pending_key";
          headers(("Location" = String, description = "The invitation."))),
         (status = 404, description = "No such tenant, or not the caller's.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "The address is a member's of this tenant, or invited already.",
+        (status = 409, description = "The address is a member's of this tenant, or invited already; or the tenant is deleted.",
          body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -88,9 +89,9 @@ pub async fn invite_member(
         id: InvitationId::new(),
         email: order.email,
         role: order.role,
-        invited_by: match caller.actor {
-            Actor::User { id, .. } => Some(id),
-            Actor::ApiKey { .. } => None,
+        inviter: match caller.actor {
+            Actor::User { id, .. } => Inviter::Member(id),
+            Actor::ApiKey { id } => Inviter::Key(id),
         },
     };
     let order = (&tenant, &invitation);
@@ -134,7 +135,7 @@ async fn write(
     if let Some(before) = find_before(&mut tx, request).await? {
         return Ok(Err(before));
     }
-    find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    refuse_gone(&mut tx).await?;
     refuse_member(state, tenant, &invitation.email).await?;
     let token = state.mail_tokens().of_invitation(tenant, invitation.id, 1);
     let written = insert_invitation(&mut tx, invitation, &token, now).await?;
