@@ -137,7 +137,7 @@ pub enum ApiError {
     /// The caller, its tenant or its address calls too often.
     #[error("too many requests: the limit of this {limit} is reached")]
     RateLimited {
-        /// `address`, `key` or `tenant`.
+        /// `address`, `key` or `tenant`; what else is spared is named in words.
         limit: &'static str,
         /// When the next may come.
         retry_after: Duration,

@@ -15,7 +15,7 @@ use unity_shared::{
     ids::{InvitationId, TenantId, UserId},
 };
 
-use crate::harness::{Answer, Caller, Mailbox, Stack, StackOptions};
+use crate::harness::{Answer, Caller, Mailbox, Stack, StackOptions, eventually};
 
 pub const PASSWORD: &str = "a long enough password";
 const ACCEPT: &str = "/api/v1/invitations/accept";
@@ -61,6 +61,18 @@ pub async fn enter(
     let token = token_of(&invited);
     let admitted = accept(stack, &token, PASSWORD).await.expect(200);
     admitted.text_of("user_id").parse().unwrap()
+}
+
+/// Lets time pass for whoever counts mails, once every mail has left.
+pub async fn forget_mails(stack: &Stack) {
+    eventually("every mail is noted", || async {
+        let left = "SELECT count(*) FROM invitations WHERE mailed_at IS NULL";
+        (stack.count(left).await == 0).then_some(())
+    })
+    .await;
+    stack
+        .change("UPDATE invitations SET mailed_at = now() - interval '2 days'")
+        .await;
 }
 
 pub async fn invite(caller: &Caller, tenant: &str, email: &str, role: &str) -> Answer {

@@ -12,6 +12,7 @@ mod invitation;
 mod mail_token;
 mod member;
 mod person;
+mod recent_mails;
 mod sign_in;
 mod vouch;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    ACCEPT, PASSWORD, accept, come_in, invite, log_in, logged_in, members,
+    ACCEPT, PASSWORD, accept, come_in, forget_mails, invite, log_in, logged_in, members,
     stack_with_mail, still_stack, token_of,
 };
 use crate::harness::{Answer, Stack};
@@ -168,7 +168,7 @@ async fn a_code_that_is_used_up_revoked_expired_replaced_or_unknown_is_refused_a
                     .post(&resend, &json!({}))
                     .await
                     .problem(409, "invitation.just_sent");
-                forget_when_mailed(&stack).await;
+                forget_mails(&stack).await;
                 let again = admin.post(&resend, &json!({})).await.expect(202);
                 stack.ended(&admin, &again.text_of("id")).await;
                 let newer = mailbox.newest_to(&email, 2).await.token();
@@ -190,6 +190,7 @@ async fn a_code_that_is_used_up_revoked_expired_replaced_or_unknown_is_refused_a
         .await
         .token();
     accept(&stack, &newest, PASSWORD).await.expect(200);
+    forget_mails(&stack).await;
     for (name, code) in [("revoked", 201), ("expired", 201), ("used", 409)] {
         let again = invite(&admin, "acme", &format!("{name}@people.example"), "viewer").await;
         again.expect(code);
@@ -200,13 +201,6 @@ async fn a_code_that_is_used_up_revoked_expired_replaced_or_unknown_is_refused_a
 async fn expire(stack: &Stack, email: &str) {
     sqlx::query("UPDATE invitations SET expires_at = now() - interval '1 second' WHERE email = $1")
         .bind(email)
-        .execute(&mut stack.owner().await)
-        .await
-        .unwrap();
-}
-
-async fn forget_when_mailed(stack: &Stack) {
-    sqlx::query("UPDATE invitations SET mailed_at = now() - interval '2 minutes'")
         .execute(&mut stack.owner().await)
         .await
         .unwrap();

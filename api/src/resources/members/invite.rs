@@ -11,8 +11,10 @@ use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record},
     ids::{InvitationId, TenantId},
-    people::{EmailAddress, NewInvitation, insert_invitation, is_member},
-    tenancy::{Role, find_tenant},
+    people::{
+        EmailAddress, Inviter, NewInvitation, find_recent_mails, insert_invitation, is_member,
+    },
+    tenancy::Role,
 };
 
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
     problem::ProblemBody,
     resources::{
-        invitations::{InvitationSent, Mailing, address},
+        invitations::{InvitationSent, Mailing, address, leave_alone},
         jobs::{find_before, keep, or_before},
         refuse_gone,
     },
@@ -69,7 +71,8 @@ const PENDING_CONSTRAINT: &str = "invitations_pending_key";
          body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 429, description = "The tenant has as many members and invitations as it may.",
+        (status = 429, description = "The tenant has as many members and invitations as it may, or it sent the \
+         address a mail less than a minute ago or five within a day: then with `Retry-After`.",
          body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -139,6 +142,8 @@ async fn write(
     refuse_member(state, tenant, &invitation.email).await?;
     let token = state.mail_tokens().of_invitation(tenant, invitation.id, 1);
     let written = insert_invitation(&mut tx, invitation, &token, now).await?;
+    let mails = find_recent_mails(&mut tx, &invitation.email, Some(invitation.id), now).await?;
+    leave_alone(mails.pause_until(now), now)?;
     let mailing = Mailing::write(state, &mut tx, invitation.id, author.request_id, now).await?;
     let sent = InvitationSent {
         invitation: written,
