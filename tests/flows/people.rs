@@ -5,6 +5,7 @@ mod admins;
 mod commands;
 mod leaving;
 mod mails;
+mod orphans;
 mod providers;
 mod sign_in;
 mod vouching;

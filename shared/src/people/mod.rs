@@ -11,6 +11,7 @@ mod identity_provider;
 mod invitation;
 mod mail_token;
 mod member;
+mod orphans;
 mod person;
 mod recent_mails;
 mod sign_in;
@@ -33,6 +34,7 @@ pub use member::{
     Departure, Member, MemberRow, Unchanged, change_role, find_member, is_member, list_members,
     remove_member,
 };
+pub use orphans::{ORPHANS_STAY, delete_orphans, mark_orphans};
 pub use person::{Person, find_people, find_person};
 pub use recent_mails::{RecentMails, find_recent_mails};
 pub use sign_in::{SIGN_IN_LASTS, use_sign_in};
