@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PASSWORD, accept, enter, invite, log_in, logged_in, still_stack, token_of};
-use crate::harness::{Answer, Caller, Stack};
+use crate::harness::{Answer, Caller, Stack, eventually};
 
 const ME: &str = "/api/v1/auth/me";
 
@@ -43,7 +43,7 @@ async fn nothing_of_a_removed_member_comes_back_with_them() {
     key.get(ME).await.expect(200);
     admin.delete(&member_path(user)).await.expect(204);
     enter(&stack, &admin, "acme", (email, "admin")).await;
-    crate::harness::eventually("the old session and key are refused", || async {
+    eventually("the old session and key are refused", || async {
         let refused = [session.caller.get(ME).await, key.get(ME).await];
         refused
             .iter()

@@ -2,13 +2,17 @@
 //! knows. Never into an account that somebody has, and never into another tenant.
 
 use serde_json::{Value, json};
+use unity_shared::{
+    sessions::{NewPlatformAdmin, insert_platform_admin},
+    tenancy::hash_password,
+};
 
 use super::{
     ACCEPT, PASSWORD, accept, enter, invite, log_in, logged_in, members,
     sign_in::{Browser, caller_of, refused, set_provider, sign_in},
     still_stack, token_of,
 };
-use crate::harness::{Answer, Caller, IdentityProvider, Stack};
+use crate::harness::{Answer, Caller, IdentityProvider, Stack, eventually};
 
 const ME: &str = "/api/v1/auth/me";
 
@@ -92,12 +96,12 @@ async fn a_tenant_without_a_free_place_is_told_the_same_of_every_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_reads_the_mails_takes_over_an_account_that_a_provider_made() {
-    let (stack, clock) = still_stack().await;
+    let (stack, _) = still_stack().await;
     let (_alpha, bravo, provider) = alpha_with_a_provider_and_bravo(&stack).await;
     let email = "ceo@people.example";
     provider.log_in("1", email);
     let squatter = caller_of(&stack, sign_in(&stack, "alpha").await).await;
-    let squatted = squatter.get(ME).await.expect(200);
+    let seen = squatter.get(ME).await.expect(200);
     let invited = invite(&bravo, "bravo", email, "admin").await.expect(201);
     let token = token_of(&invited);
     // A first password has to be a good one, and the provider's session does not replace it.
@@ -111,19 +115,18 @@ async fn whoever_reads_the_mails_takes_over_an_account_that_a_provider_made() {
     let order = json!({ "token": token, "name": "The Owner", "password": PASSWORD });
     let admitted = stack.admin.without_key().post(ACCEPT, &order).await;
     let admitted = admitted.expect(200);
-    assert_eq!(admitted.json["user_id"], squatted.json["user_id"]);
+    assert_eq!(admitted.json["user_id"], seen.json["user_id"]);
     let owner = logged_in(&stack, email, "bravo").await;
     let all = members(&owner, "bravo").await;
     assert!(all.iter().any(|member| member["name"] == "The Owner"));
     // What alpha's provider had opened has ended.
-    clock.advance(chrono::TimeDelta::seconds(1));
-    crate::harness::eventually("the provider's session ends", || async {
+    eventually("the provider's session ends", || async {
         (squatter.get(ME).await.status == 401).then_some(())
     })
     .await;
     // The password is the owner's now: the next code does not set another.
-    let alpha_again = invite(&bravo, "bravo", email, "viewer").await;
-    alpha_again.problem(409, "member.exists");
+    let again = invite(&bravo, "bravo", email, "viewer").await;
+    again.problem(409, "member.exists");
     log_in(&stack, email, "another long password", "bravo")
         .await
         .problem(401, "auth.failed");
@@ -152,7 +155,7 @@ async fn a_session_that_a_provider_opened_proves_nothing_to_another_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_administrator_whose_account_a_provider_made_gets_a_password() {
+async fn whoever_becomes_an_administrator_and_has_no_password_gets_one() {
     let (stack, _) = still_stack().await;
     let (_alpha, _bravo, provider) = alpha_with_a_provider_and_bravo(&stack).await;
     provider.log_in("1", "boss@people.example");
@@ -163,6 +166,27 @@ async fn a_first_administrator_whose_account_a_provider_made_gets_a_password() {
     log_in(&stack, "boss@people.example", &password, "charlie")
         .await
         .expect(200);
+    // The same for one of the platform.
+    provider.log_in("2", "root@people.example");
+    caller_of(&stack, sign_in(&stack, "alpha").await).await;
+    let admin = NewPlatformAdmin {
+        email: "Root@people.example".to_owned(),
+        password_hash: hash_password(PASSWORD).unwrap(),
+    };
+    let mut tx = stack.database.operator().begin().await.unwrap();
+    let now = stack.clock.now();
+    assert!(insert_platform_admin(&mut tx, &admin, now).await.unwrap());
+    let other = NewPlatformAdmin {
+        password_hash: hash_password("another long password").unwrap(),
+        ..admin
+    };
+    assert!(!insert_platform_admin(&mut tx, &other, now).await.unwrap());
+    tx.commit().await.unwrap();
+    let root = stack
+        .try_log_in("root@people.example", PASSWORD, None)
+        .await;
+    let me = stack.logged_in(&root.expect(200)).caller.get(ME).await;
+    assert_eq!(me.expect(200).json["must_change_password"], true);
     stack.stop().await;
 }
 
