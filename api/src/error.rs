@@ -36,8 +36,8 @@ pub enum ApiError {
     /// Not a refresh token, or one that is used up or past its end.
     #[error("this refresh token is not good, or not any more; log in again")]
     RefreshInvalid,
-    /// The refresh token was used a moment ago.
-    #[error("this refresh token was used a moment ago: go on with what that call was answered")]
+    /// The refresh token was used while this request was under way.
+    #[error("this refresh token is being used: go on with what that call is answered")]
     RefreshRaced,
     /// Whoever logs in belongs to several tenants.
     #[error("say as tenant_id where to log in")]
@@ -142,7 +142,7 @@ pub enum ApiError {
     /// The caller, its tenant or its address calls too often.
     #[error("too many requests: the limit of this {limit} is reached")]
     RateLimited {
-        /// `address`, `key` or `tenant`.
+        /// `address`, `key` or `tenant`; what else is spared is named in words.
         limit: &'static str,
         /// When the next may come.
         retry_after: Duration,

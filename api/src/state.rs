@@ -24,7 +24,7 @@ use crate::{
     news::{News, NewsWatch, Subject},
     outbound::Outbound,
     page_token::PageTokens,
-    resources::{CALLBACK, SignIns},
+    resources::{CALLBACK, KnownProviders, SignIns},
     streams::Streams,
 };
 
@@ -84,6 +84,7 @@ struct Inner {
     tenant_grace: Duration,
     public_url: Option<String>,
     sign_ins: SignIns,
+    known_providers: KnownProviders,
     outbound: Outbound,
     secret_key: Secret,
 }
@@ -136,6 +137,7 @@ impl ApiState {
             probe_jobs,
             tenant_grace: options.tenant_grace,
             sign_ins: SignIns::new(&options.secret_key, is_tls),
+            known_providers: KnownProviders::new(),
             public_url: options.public_url.clone(),
             outbound: Outbound::new(options.loopback_providers),
             secret_key: options.secret_key.clone(),
@@ -153,6 +155,11 @@ impl ApiState {
 
     pub(crate) fn sign_ins(&self) -> &SignIns {
         &self.0.sign_ins
+    }
+
+    /// What tenants' identity providers said about themselves.
+    pub(crate) fn known_providers(&self) -> &KnownProviders {
+        &self.0.known_providers
     }
 
     /// Where identity providers send browsers back to; absent = the API's address is not known.

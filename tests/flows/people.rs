@@ -3,13 +3,20 @@
 mod accept;
 mod admins;
 mod commands;
+mod leaving;
 mod mails;
+mod orphans;
+mod providers;
 mod sign_in;
+mod vouching;
 
 use serde_json::{Value, json};
-use unity_shared::ids::UserId;
+use unity_shared::{
+    clock::Clock,
+    ids::{InvitationId, TenantId, UserId},
+};
 
-use crate::harness::{Answer, Caller, Mailbox, Stack, StackOptions};
+use crate::harness::{Answer, Caller, Mailbox, Stack, StackOptions, eventually};
 
 pub const PASSWORD: &str = "a long enough password";
 const ACCEPT: &str = "/api/v1/invitations/accept";
@@ -22,6 +29,51 @@ pub async fn stack_with_mail() -> (Stack, Mailbox) {
         ..StackOptions::default()
     };
     (Stack::start_with(options).await, mailbox)
+}
+
+/// A stack on which nothing happens by itself, and whose time the test moves.
+pub async fn still_stack() -> (Stack, Clock) {
+    let clock = Clock::manual(Clock::system().now());
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        clock: clock.clone(),
+        ..StackOptions::default()
+    };
+    (Stack::start_with(options).await, clock)
+}
+
+/// The code in the first mail of an invitation, without the mail.
+pub fn token_of(invited: &Answer) -> String {
+    let id: InvitationId = invited.text_of("id").parse().unwrap();
+    let tenant: TenantId = invited.text_of("tenant_id").parse().unwrap();
+    let token = Stack::mail_tokens().of_invitation(&tenant, id, 1);
+    token.reveal().to_owned()
+}
+
+/// Invites somebody, signs them up, and answers who they are: [`come_in`] on a stack that sends no mail.
+pub async fn enter(
+    stack: &Stack,
+    admin: &Caller,
+    tenant: &str,
+    (email, role): (&str, &str),
+) -> UserId {
+    let invited = invite(admin, tenant, email, role).await.expect(201);
+    let token = token_of(&invited);
+    let admitted = accept(stack, &token, PASSWORD).await.expect(200);
+    admitted.text_of("user_id").parse().unwrap()
+}
+
+/// Lets time pass for whoever counts mails, once every mail has left.
+pub async fn forget_mails(stack: &Stack) {
+    eventually("every mail is noted", || async {
+        let left = "SELECT count(*) FROM invitations WHERE mailed_at IS NULL";
+        (stack.count(left).await == 0).then_some(())
+    })
+    .await;
+    stack
+        .change("UPDATE invitations SET mailed_at = now() - interval '2 days'")
+        .await;
 }
 
 pub async fn invite(caller: &Caller, tenant: &str, email: &str, role: &str) -> Answer {

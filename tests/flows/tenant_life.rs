@@ -275,3 +275,63 @@ async fn the_database_allows_the_steps_of_the_table_and_no_others_whoever_tries(
     }
     stack.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_changes_what_belongs_to_a_tenant_that_is_deleted() {
+    let stack = quiet().await;
+    let admin = stack.create_tenant("life").await;
+    let members = "/api/v1/tenants/life/members";
+    let member = admin.get(members).await.expect(200).json["items"][0]["user_id"].clone();
+    let member = format!("{members}/{}", member.as_str().unwrap());
+    let order = json!({ "email": "new@people.example", "role": "viewer" });
+    let invited = stack.admin.post(members, &order).await.expect(201);
+    let invitation = invited.header("location").to_owned();
+    let resend = format!("{invitation}/resend");
+    let provider = "/api/v1/tenants/life/identity-provider";
+    let provider_order = json!({
+        "issuer": "https://login.example", "client_id": "unity", "client_secret": "secret",
+    });
+    let until = stack.clock.now() + chrono::TimeDelta::days(1);
+    let switch = json!({
+        "scope": { "tenant": "life" }, "action": "pause", "reason": "hot", "expires_at": until,
+    });
+    // A suspended one is still managed.
+    step(&stack, "life", "suspend").await.expect(200);
+    let set = stack.admin.put(provider, &provider_order).await;
+    set.expect(200);
+    stack
+        .admin
+        .post("/api/v1/switches", &switch)
+        .await
+        .expect(201);
+    delete(&stack, "life").await.expect(200);
+    for (status, change) in [
+        ("deleted", ""),
+        (
+            "purging",
+            "UPDATE tenants SET status = 'purging' WHERE id = 'life'",
+        ),
+        (
+            "purged",
+            "UPDATE tenants SET status = 'purged', purged_at = now() WHERE id = 'life'",
+        ),
+    ] {
+        stack.change(change).await;
+        let order = json!({ "email": "newer@people.example", "role": "viewer" });
+        let role = json!({ "role": "viewer" });
+        for refused in [
+            stack.admin.put(provider, &provider_order).await,
+            stack.admin.delete(provider).await,
+            stack.admin.post(members, &order).await,
+            stack.admin.patch(&member, &role).await,
+            stack.admin.delete(&member).await,
+            stack.admin.post(&resend, &json!({})).await,
+            stack.admin.delete(&invitation).await,
+            stack.admin.post("/api/v1/switches", &switch).await,
+        ] {
+            let refused = refused.problem(409, "tenant.state");
+            assert_eq!(refused.json["tenant_status"], status);
+        }
+    }
+    stack.stop().await;
+}

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -17,6 +20,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use chrono::TimeDelta;
 use openidconnect::{
     PrivateSigningKey,
     core::{CoreEdDsaPrivateSigningKey, CoreJwsSigningAlgorithm},
@@ -50,12 +54,17 @@ pub struct Person {
 
 struct Inner {
     url: Mutex<String>,
-    key: CoreEdDsaPrivateSigningKey,
+    key: Mutex<CoreEdDsaPrivateSigningKey>,
     other: CoreEdDsaPrivateSigningKey,
     person: Mutex<Person>,
     lies: Mutex<Lies>,
     /// Code to nonce, PKCE challenge and redirect address; each is good once.
     codes: Mutex<HashMap<String, [String; 3]>>,
+    /// How often it was asked about itself.
+    asked: AtomicU64,
+    is_away: AtomicBool,
+    /// How far ahead of the machine's its date is, in seconds.
+    ahead: AtomicI64,
 }
 
 /// The provider. It stops when it is dropped.
@@ -90,7 +99,7 @@ impl IdentityProvider {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let inner = Arc::new(Inner {
             url: Mutex::new(url.clone()),
-            key: new_key(),
+            key: Mutex::new(new_key()),
             other: new_key(),
             person: Mutex::new(Person {
                 subject: "1".to_owned(),
@@ -98,6 +107,9 @@ impl IdentityProvider {
             }),
             lies: Mutex::default(),
             codes: Mutex::default(),
+            asked: AtomicU64::new(0),
+            is_away: AtomicBool::new(false),
+            ahead: AtomicI64::new(0),
         });
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
@@ -120,6 +132,28 @@ impl IdentityProvider {
         *self.inner.lies.lock().unwrap() = lies;
     }
 
+    /// How often it was asked about itself.
+    pub fn asked(&self) -> u64 {
+        self.inner.asked.load(Ordering::Relaxed)
+    }
+
+    /// From now on it says nothing about itself that makes sense, or does again.
+    pub fn go_away(&self, is_away: bool) {
+        self.inner.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    /// Sets its date so far ahead of the machine's.
+    pub fn shift(&self, ahead: TimeDelta) {
+        self.inner
+            .ahead
+            .store(ahead.num_seconds(), Ordering::Relaxed);
+    }
+
+    /// From now on it signs with another key, and publishes that.
+    pub fn change_key(&self) {
+        *self.inner.key.lock().unwrap() = new_key();
+    }
+
     /// Says in its discovery document that it is somebody else.
     pub fn pretend_to_be(&self, url: &str) {
         url.clone_into(&mut self.inner.url.lock().unwrap());
@@ -129,6 +163,10 @@ impl IdentityProvider {
 type Shared = State<Arc<Inner>>;
 
 async fn discovery(State(inner): Shared) -> Json<Value> {
+    inner.asked.fetch_add(1, Ordering::Relaxed);
+    if inner.is_away.load(Ordering::Relaxed) {
+        return Json(json!({ "under": "construction" }));
+    }
     let url = inner.url.lock().unwrap().clone();
     Json(json!({
         "issuer": url,
@@ -142,7 +180,8 @@ async fn discovery(State(inner): Shared) -> Json<Value> {
 }
 
 async fn keys(State(inner): Shared) -> Json<Value> {
-    Json(json!({ "keys": [inner.key.as_verification_key()] }))
+    let key = inner.key.lock().unwrap().as_verification_key();
+    Json(json!({ "keys": [key] }))
 }
 
 async fn authorize(State(inner): Shared, Query(asked): Query<HashMap<String, String>>) -> Response {
@@ -197,6 +236,7 @@ fn id_token(inner: &Inner, nonce: String) -> String {
     let person = inner.person.lock().unwrap().clone();
     let url = inner.url.lock().unwrap().clone();
     let now = unity_shared::clock::Clock::system().now().timestamp();
+    let now = now + inner.ahead.load(Ordering::Relaxed);
     let claims = json!({
         "iss": lies.issuer.unwrap_or(url),
         "aud": lies.audience.unwrap_or_else(|| CLIENT_ID.to_owned()),
@@ -214,11 +254,8 @@ fn id_token(inner: &Inner, nonce: String) -> String {
     if lies.unsigned {
         return format!("{text}.");
     }
-    let key = if lies.other_key {
-        &inner.other
-    } else {
-        &inner.key
-    };
+    let own = inner.key.lock().unwrap();
+    let key = if lies.other_key { &inner.other } else { &*own };
     let signature = key
         .sign(&CoreJwsSigningAlgorithm::EdDsa, text.as_bytes())
         .unwrap();

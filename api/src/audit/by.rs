@@ -118,6 +118,7 @@ pub fn author_of(
             id,
             session: _,
             email,
+            opened_with: _,
         } => AuditActor {
             kind: AuditActorKind::User,
             id: id.to_string(),

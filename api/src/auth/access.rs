@@ -83,6 +83,7 @@ impl fmt::Display for Access {
 mod tests {
     use unity_shared::{
         ids::{ApiKeyId, SessionId, TenantId, UserId},
+        sessions::OpenedWith,
         tenancy::Scopes,
     };
 
@@ -135,6 +136,7 @@ mod tests {
             id: UserId::new(),
             session: SessionId::new(),
             email: "admin@acme.example".to_owned(),
+            opened_with: OpenedWith::Password,
         };
         person.must_change_password = true;
         for access in [Access::Public, Access::Authenticated, Access::Session] {

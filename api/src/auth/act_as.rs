@@ -6,6 +6,7 @@ use std::sync::Arc;
 use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
+    sessions::OpenedWith,
     tenancy::{self, ActAsActor, ActAsToken, TenantStatus},
 };
 
@@ -66,6 +67,8 @@ fn caller_of(acting: tenancy::Acting) -> (Caller, TenantStatus) {
             id,
             session,
             email: actor_display,
+            // Whoever acts has logged in to the platform, where no provider's word is good.
+            opened_with: OpenedWith::Password,
         },
     };
     let caller = Caller {

@@ -123,6 +123,7 @@ async fn find_person(
         tenant,
         tenant_status,
         role,
+        opened_with,
         expires_at: _,
     } = owner.ok_or(ApiError::Unauthenticated)?;
     let caller = Caller {
@@ -130,6 +131,7 @@ async fn find_person(
             id: user,
             session,
             email,
+            opened_with,
         },
         // Whoever is no member any more is nobody here.
         role: role.ok_or(ApiError::Unauthenticated)?,

@@ -6,6 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use chrono::{DateTime, Utc};
 use unity_shared::{
     ids::{ActAsId, ApiKeyId, SessionId, TenantId, UserId},
+    sessions::OpenedWith,
     tenancy::{Role, Scopes},
 };
 
@@ -49,6 +50,8 @@ pub enum Actor {
         session: SessionId,
         /// Their address.
         email: String,
+        /// What the login rests on.
+        opened_with: OpenedWith,
     },
 }
 
@@ -141,7 +144,12 @@ impl<S: Send + Sync> FromRequestParts<S> for PersonCaller {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Caller::from_request_parts(parts, state).await?.actor {
-            Actor::User { id, session, email } => Ok(Self { id, session, email }),
+            Actor::User {
+                id,
+                session,
+                email,
+                opened_with: _,
+            } => Ok(Self { id, session, email }),
             Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
         }
     }

@@ -10,7 +10,9 @@ pub enum EntryError {
     #[error("this code opens nothing, or nothing any more: ask for another invitation")]
     InvitationGone,
     /// The address that was invited has an account, and nobody proved to be its owner.
-    #[error("the address has an account: send its password, or the access token of a session")]
+    #[error(
+        "the address has an account: send its password, or the access token of a session that was opened with it"
+    )]
     InvitationNeedsLogin,
     /// Somebody is logged in, and somebody else was invited.
     #[error("the invitation is for another address than yours")]
@@ -42,8 +44,9 @@ impl EntryError {
                 "Not allowed",
             ),
             Self::SignInFailed => (StatusCode::UNAUTHORIZED, "sign_in.failed", "Not logged in"),
+            // The fault is not ours, and whoever asks is charged for it: anybody may begin a sign-in.
             Self::ProviderUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::FAILED_DEPENDENCY,
                 "identity_provider.unavailable",
                 "Provider unavailable",
             ),

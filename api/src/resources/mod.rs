@@ -5,6 +5,7 @@ mod api_keys;
 mod audit_log;
 mod auth;
 mod events;
+mod gone;
 mod identity_provider;
 mod invitations;
 mod job_kinds;
@@ -19,8 +20,9 @@ mod tenants;
 mod worker_pools;
 mod workers;
 
+pub use gone::{refuse_gone, refuse_gone_status};
 pub use jobs::JobView;
-pub use sign_in::{CALLBACK, SignIns};
+pub use sign_in::{CALLBACK, KnownProviders, SignIns};
 
 use crate::auth::Routes;
 

@@ -7,6 +7,7 @@ mod announce_changed_limits;
 mod announce_limits;
 mod announce_switches;
 mod count_running_jobs;
+mod delete_orphaned_people;
 mod drop_stale_jobs;
 mod expire_idempotency_keys;
 mod expire_jobs;
@@ -141,6 +142,9 @@ pub(crate) fn ticks() -> Vec<Tick> {
         }),
         due("expire_sessions", 600 * SECOND, |c| {
             Box::pin(expire_sessions::tick(c))
+        }),
+        looks("delete_orphaned_people", 3600 * SECOND, |c| {
+            Box::pin(delete_orphaned_people::tick(c))
         }),
         due("trim_events", 60 * SECOND, |c| {
             Box::pin(trim_events::tick(c))

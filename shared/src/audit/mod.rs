@@ -19,7 +19,9 @@ pub use read::{
     AuditFilter, AuditRow, find_audit_head, find_platform_audit_head, list_audit_chains,
     list_audit_log, list_platform_audit_log,
 };
-pub use record::{Telling, Tells, record, record_for_platform, record_in, tell_all};
+pub use record::{
+    Telling, Tells, record, record_for_platform, record_in, record_in_tenant, tell_all,
+};
 
 /// The platform's own chain. The tenant of this slug is the platform itself; nobody can make another.
 pub const PLATFORM_CHAIN: &str = "platform";

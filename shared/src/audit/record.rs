@@ -94,6 +94,22 @@ pub async fn record_in<D: Tells>(
     tell_all(tx, std::slice::from_ref(&telling), now).await
 }
 
+/// Tells in a tenant's log what was done there, and in the platform's if the author acts for it: what
+/// [`record`] does, for a duty.
+pub async fn record_in_tenant<D: Tells>(
+    tx: &mut PlatformTx<D>,
+    author: &Author,
+    tenant: &TenantId,
+    deed: &Deed,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    if author.for_platform {
+        record_for_platform(tx, author, Some(tenant), deed, now).await
+    } else {
+        record_in(tx, author, Some(tenant), deed, now).await
+    }
+}
+
 /// Tells in the platform's log what was done, and in the log of the tenant that it concerns.
 pub async fn record_for_platform<D: Tells>(
     tx: &mut PlatformTx<D>,

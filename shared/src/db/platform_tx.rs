@@ -25,10 +25,11 @@ pub struct Issuer;
 /// Acts for a system administrator: tenants, first keys, the fleet.
 #[derive(Debug)]
 pub struct Operator;
-/// Lets people in: identities, which belong to no tenant, and the memberships that they come to.
+/// Lets people in and out: identities, which belong to no tenant, the memberships that they come to, and
+/// what ends together with one.
 #[derive(Debug)]
 pub struct Registrar;
-/// Takes away the rows of tenants that are being purged, and of no others.
+/// Takes away the rows of tenants that are being purged, and of no others, and people who belong to nothing.
 #[derive(Debug)]
 pub struct Purger;
 

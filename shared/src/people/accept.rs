@@ -27,6 +27,9 @@ pub struct OpenInvitation {
     pub role: Role,
     /// The person of that address; absent = nobody is known there.
     pub user_id: Option<UserId>,
+    /// Whether that person has a password of their own. Without one their account rests on the word of a
+    /// tenant's identity provider, and the mail is the first proof of who they are.
+    pub has_password: bool,
 }
 
 /// A person who signs up.
@@ -45,6 +48,8 @@ pub struct NewPerson {
 pub enum Entry {
     /// Somebody new.
     New(NewPerson),
+    /// Somebody whose account was made by a provider's word, and who takes it over with a first password.
+    Claiming(NewPerson),
     /// Somebody who has proved to be this person.
     Known(UserId),
 }
@@ -58,7 +63,7 @@ pub struct Admitted {
     pub user_id: UserId,
     /// Their address, which is also their login name.
     pub email: String,
-    /// What they may do there.
+    /// What they may do there; whoever was a member already may do what they could.
     pub role: Role,
 }
 
@@ -71,7 +76,8 @@ pub async fn find_open_invitation(
     let found = sqlx::query_as!(
         OpenInvitation,
         r#"SELECT invitation.tenant_id AS "tenant_id: TenantId", invitation.id AS "id: InvitationId",
-                  invitation.email, invitation.role AS "role: Role", person.id AS "user_id?: UserId"
+                  invitation.email, invitation.role AS "role: Role", person.id AS "user_id?: UserId",
+                  coalesce(person.has_password, false) AS "has_password!"
            FROM invitations AS invitation
            JOIN tenants AS tenant ON tenant.id = invitation.tenant_id AND tenant.status = 'active'
            LEFT JOIN users AS person ON lower(person.email) = lower(invitation.email)
@@ -85,7 +91,8 @@ pub async fn find_open_invitation(
 }
 
 /// Uses the invitation up and makes the person a member. `None` = somebody was first, or it was taken
-/// back meanwhile. Somebody new whose address has become known meanwhile violates `users_email_key`.
+/// back meanwhile, or the account to be taken over is disabled or has an owner. Then nothing may be
+/// committed. Somebody new whose address has become known meanwhile violates `users_email_key`.
 /// The invitation's place becomes the member's; whoever is a member already keeps their role, and the
 /// place is given back.
 pub async fn admit(
@@ -103,16 +110,25 @@ pub async fn admit(
             insert_person(tx, person, &invitation.email, now).await?;
             person.id
         }
+        Entry::Claiming(person) => {
+            if !claim_account(tx, person).await? {
+                return Ok(None);
+            }
+            person.id
+        }
         Entry::Known(user) => *user,
     };
-    if !insert_membership(tx, invitation, user_id, now).await? {
+    let role = if insert_membership(tx, invitation, user_id, now).await? {
+        invitation.role
+    } else {
         release_quota_as_registrar(tx, &invitation.tenant_id, Quota::Users, 1).await?;
-    }
+        find_role(tx, invitation, user_id).await?
+    };
     Ok(Some(Admitted {
         tenant_id: invitation.tenant_id.clone(),
         user_id,
         email: invitation.email.clone(),
-        role: invitation.role,
+        role,
     }))
 }
 
@@ -153,6 +169,39 @@ async fn insert_person(
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Gives an account that nobody has a password of its owner's name and first password. Whoever was let in
+/// under it by a provider's word is let in no more: the epoch ends their sessions.
+async fn claim_account(
+    tx: &mut PlatformTx<Registrar>,
+    person: &NewPerson,
+) -> Result<bool, DbError> {
+    let done = sqlx::query!(
+        "UPDATE users SET name = $2, password_hash = $3, has_password = true, token_epoch = token_epoch + 1
+         WHERE id = $1 AND NOT has_password AND disabled_at IS NULL",
+        person.id.as_uuid(),
+        person.name,
+        person.password_hash,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn find_role(
+    tx: &mut PlatformTx<Registrar>,
+    invitation: &OpenInvitation,
+    user: UserId,
+) -> Result<Role, DbError> {
+    let role = sqlx::query_scalar!(
+        r#"SELECT role AS "role: Role" FROM memberships WHERE tenant_id = $1 AND user_id = $2"#,
+        invitation.tenant_id.as_str(),
+        user.as_uuid(),
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(role)
 }
 
 /// Answers whether they were none before.

@@ -28,6 +28,19 @@ pub struct IdentityProvider {
     pub updated_at: DateTime<Utc>,
 }
 
+/// The highest role that somebody has by a provider's word alone: administrators are invited.
+pub const MOST_BY_DEFAULT: Role = Role::TenantMember;
+
+impl IdentityProvider {
+    /// What somebody becomes whom nobody knows. A row may be older than the rule that such people have an
+    /// address that is the tenant's, and are no administrators.
+    #[must_use]
+    pub fn newcomers_role(&self) -> Option<Role> {
+        self.default_role
+            .filter(|role| *role <= MOST_BY_DEFAULT && !self.email_domains.is_empty())
+    }
+}
+
 /// A provider to be set.
 #[derive(Debug, Clone)]
 pub struct NewIdentityProvider {

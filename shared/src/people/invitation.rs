@@ -1,7 +1,7 @@
 //! Invitations, as their tenant sees them.
 //!
 //! `pending -> accepted | revoked | expired`, and never back. An invitation whose time is over is
-//! shown as expired at once; its row says so when the next invitation is written.
+//! shown as expired at once; its row says so when somebody needs its place.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,9 @@ use sqlx::PgConnection;
 
 use super::{EmailAddress, MailToken};
 use crate::{
-    db::{DbError, TenantTx},
-    ids::{InvitationId, TenantId, UserId},
-    tenancy::{Quota, QuotaError, Role, release_quota, reserve_quota},
+    db::{DbError, PlatformTx, Registrar, TenantTx},
+    ids::{ApiKeyId, InvitationId, TenantId, UserId},
+    tenancy::{Quota, QuotaError, Role, release_quota, release_quota_as_registrar, reserve_quota},
 };
 
 /// How long an invitation can be accepted.
@@ -60,7 +60,7 @@ pub struct Invitation {
     pub role: Role,
     /// Where it is in its life.
     pub status: InvitationState,
-    /// The member who invited; null = somebody with an API key.
+    /// The member who invited, if with an API key then whoever made that; null = a key that nobody made.
     #[schema(required)]
     pub invited_by: Option<UserId>,
     /// When its newest mail was taken by a mail server; null = not yet.
@@ -93,8 +93,18 @@ pub struct NewInvitation {
     pub email: EmailAddress,
     /// The role that it gives; not a system administrator's.
     pub role: Role,
-    /// The member who invites; absent = somebody with an API key.
-    pub invited_by: Option<UserId>,
+    /// Who invites.
+    pub inviter: Inviter,
+}
+
+/// Who invites. Whoever does it with a key does it in the name of the one who made the key: what they may
+/// not give any more when they are lowered or removed is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inviter {
+    /// A person.
+    Member(UserId),
+    /// Whoever made this key.
+    Key(ApiKeyId),
 }
 
 /// Writes an invitation of the transaction's tenant. It takes the place of the member to be; a second
@@ -105,27 +115,33 @@ pub async fn insert_invitation(
     token: &MailToken,
     now: DateTime<Utc>,
 ) -> Result<Invitation, QuotaError> {
-    let expired = expire_invitations(tx, now).await?;
+    let tenant = tx.tenant().clone();
+    let expired = expire_invitations(tx.connection(), &tenant, now).await?;
     if expired > 0 {
         release_quota(tx, Quota::Users, expired).await?;
     }
     reserve_quota(tx, Quota::Users, 1).await?;
-    let tenant = tx.tenant().clone();
     let NewInvitation {
         id,
         email,
         role,
-        invited_by,
+        inviter,
     } = invitation;
+    let (member, key) = match inviter {
+        Inviter::Member(member) => (Some(member.as_uuid()), None),
+        Inviter::Key(key) => (None, Some(key.as_uuid())),
+    };
     sqlx::query!(
         "INSERT INTO invitations (tenant_id, id, email, role, token_hash, invited_by, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         VALUES ($1, $2, $3, $4, $5,
+                 coalesce($6, (SELECT created_by FROM api_keys WHERE tenant_id = $1 AND id = $7)), $8, $9)",
         tenant.as_str(),
         id.as_uuid(),
         email.as_str(),
         role.as_str(),
         &token.hash()[..],
-        invited_by.map(|user| user.as_uuid()),
+        member,
+        key,
         now,
         now + INVITATION_LASTS,
     )
@@ -142,17 +158,48 @@ pub async fn insert_invitation(
 
 /// Lets the row say of an invitation whose time is over that it has ended, so that the address can be
 /// invited again. Answers how many there were: each held a place.
-async fn expire_invitations(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<u32, DbError> {
-    let tenant = tx.tenant().clone();
+async fn expire_invitations(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    now: DateTime<Utc>,
+) -> Result<u32, DbError> {
     let done = sqlx::query!(
         "UPDATE invitations SET state = 'expired', ended_at = expires_at
          WHERE tenant_id = $1 AND state = 'pending' AND expires_at <= $2",
         tenant.as_str(),
         now,
     )
-    .execute(tx.connection())
+    .execute(connection)
     .await?;
     Ok(u32::try_from(done.rows_affected()).unwrap_or(u32::MAX))
+}
+
+/// Gives back the places that invitations hold whose time is over, before somebody else takes one.
+pub(super) async fn free_expired_places(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    now: DateTime<Utc>,
+) -> Result<(), QuotaError> {
+    let expired = expire_invitations(tx.connection(), tenant, now).await?;
+    if expired > 0 {
+        release_quota_as_registrar(tx, tenant, Quota::Users, expired).await?;
+    }
+    Ok(())
+}
+
+/// Places of the transaction's tenant that invitations hold whose time is over: they are free for
+/// whoever asks for one.
+pub async fn count_expired_places(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<u32, DbError> {
+    let tenant = tx.tenant().clone();
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM invitations
+           WHERE tenant_id = $1 AND state = 'pending' AND expires_at <= $2"#,
+        tenant.as_str(),
+        now,
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// An invitation of the transaction's tenant.
@@ -233,6 +280,34 @@ pub async fn revoke_invitation(
     if revoked {
         release_quota(tx, Quota::Users, 1).await?;
     }
+    Ok(revoked)
+}
+
+/// Takes back what a member has invited to and could still be accepted; only to roles above `above`, if that
+/// is given. The places that it held are the caller's to give back.
+pub(super) async fn revoke_invitations_of(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    member: UserId,
+    above: Option<Role>,
+    now: DateTime<Utc>,
+) -> Result<Vec<InvitationId>, DbError> {
+    let roles: Vec<String> = [Role::TenantViewer, Role::TenantMember, Role::TenantAdmin]
+        .into_iter()
+        .filter(|role| above.is_none_or(|above| *role > above))
+        .map(|role| role.as_str().to_owned())
+        .collect();
+    let revoked = sqlx::query_scalar!(
+        r#"UPDATE invitations SET state = 'revoked', ended_at = $4
+           WHERE tenant_id = $1 AND invited_by = $2 AND role = ANY($3) AND state = 'pending' AND expires_at > $4
+           RETURNING id AS "id: InvitationId""#,
+        tenant.as_str(),
+        member.as_uuid(),
+        &roles,
+        now,
+    )
+    .fetch_all(tx.connection())
+    .await?;
     Ok(revoked)
 }
 

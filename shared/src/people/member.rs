@@ -1,19 +1,24 @@
 //! Members of a tenant.
 //!
-//! A tenant always has an administrator. Whoever lowers or removes one first locks every
+//! A tenant always has an administrator who can log in. Whoever lowers or removes one first locks every
 //! administrator's row, always in the same order: of two that act at once the second waits, and then
 //! counts what the first has left.
+//!
+//! Whoever leaves takes nothing along: their sessions of the tenant, the keys that they made and the
+//! invitations that they sent end in the same transaction, so nothing comes back with them. Sessions and
+//! the state of a person are no tenant's rows, so this is the registrar's.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{EmailAddress, Person};
+use super::{EmailAddress, Person, invitation::revoke_invitations_of};
 use crate::{
     db::{DbError, PlatformTx, Registrar, TenantTx},
-    ids::{TenantId, UserId},
-    tenancy::{Quota, QuotaError, Role, release_quota},
+    ids::{ApiKeyId, InvitationId, TenantId, UserId},
+    sessions::end_sessions_in,
+    tenancy::{Quota, QuotaError, Role, release_quota_as_registrar, revoke_keys_of},
 };
 
 /// A member, with what others may know of the person.
@@ -48,17 +53,26 @@ pub struct MemberRow {
     pub created_at: DateTime<Utc>,
 }
 
-/// What became of a change to a membership.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// It is done.
-    Done,
+/// Why a membership was not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unchanged {
     /// Nobody of this id is a member.
     NoMember,
     /// The membership is another version than the one that the caller has seen.
     OtherVersion,
-    /// The tenant would be left without an administrator.
+    /// The tenant would be left without an administrator who can log in.
     LastAdmin,
+}
+
+/// What ended together with a membership.
+#[derive(Debug, Clone, Serialize)]
+pub struct Departure {
+    /// Logins.
+    pub sessions_ended: u64,
+    /// Keys that the person had made.
+    pub api_keys_revoked: Vec<ApiKeyId>,
+    /// Invitations that the person had sent.
+    pub invitations_revoked: Vec<InvitationId>,
 }
 
 impl MemberRow {
@@ -132,18 +146,19 @@ pub async fn is_member(
     Ok(found)
 }
 
-/// Gives a member of the transaction's tenant another role, if the version that the membership has is
-/// one that the caller means.
+/// Gives a member another role, if the version that the membership has is one that the caller means.
+/// Answers the invitations that are taken back, because they give more than their sender now has.
 pub async fn change_role(
-    tx: &mut TenantTx,
-    user: UserId,
-    role: Role,
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    (user, role): (UserId, Role),
     means: impl Fn(i64) -> bool + Send,
-) -> Result<Change, DbError> {
-    if let Some(refusal) = refuse(tx, user, role == Role::TenantAdmin, means).await? {
-        return Ok(refusal);
+    now: DateTime<Utc>,
+) -> Result<Result<Vec<InvitationId>, Unchanged>, QuotaError> {
+    let stays_admin = role == Role::TenantAdmin;
+    if let Some(why) = refuse(tx, tenant, user, stays_admin, means).await? {
+        return Ok(Err(why));
     }
-    let tenant = tx.tenant().clone();
     sqlx::query!(
         "UPDATE memberships SET role = $3, version = version + 1
          WHERE tenant_id = $1 AND user_id = $2",
@@ -152,21 +167,25 @@ pub async fn change_role(
         role.as_str(),
     )
     .execute(tx.connection())
-    .await?;
-    Ok(Change::Done)
+    .await
+    .map_err(DbError::from)?;
+    let revoked = revoke_invitations_of(tx, tenant, user, Some(role), now).await?;
+    give_back(tx, tenant, revoked.len()).await?;
+    Ok(Ok(revoked))
 }
 
-/// Ends a membership of the transaction's tenant, if its version is one that the caller means,
-/// and gives the place back.
+/// Ends a membership, if its version is one that the caller means, with all that the person has in the
+/// tenant by it, and gives the places back.
 pub async fn remove_member(
-    tx: &mut TenantTx,
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
     user: UserId,
     means: impl Fn(i64) -> bool + Send,
-) -> Result<Change, QuotaError> {
-    if let Some(refusal) = refuse(tx, user, false, means).await? {
-        return Ok(refusal);
+    now: DateTime<Utc>,
+) -> Result<Result<Departure, Unchanged>, QuotaError> {
+    if let Some(why) = refuse(tx, tenant, user, false, means).await? {
+        return Ok(Err(why));
     }
-    let tenant = tx.tenant().clone();
     sqlx::query!(
         "DELETE FROM memberships WHERE tenant_id = $1 AND user_id = $2",
         tenant.as_str(),
@@ -175,47 +194,74 @@ pub async fn remove_member(
     .execute(tx.connection())
     .await
     .map_err(DbError::from)?;
-    release_quota(tx, Quota::Users, 1).await?;
-    Ok(Change::Done)
+    let invitations_revoked = revoke_invitations_of(tx, tenant, user, None, now).await?;
+    give_back(tx, tenant, invitations_revoked.len() + 1).await?;
+    Ok(Ok(Departure {
+        sessions_ended: end_sessions_in(tx, tenant, user, now).await?,
+        api_keys_revoked: revoke_keys_of(tx, tenant, user, now).await?,
+        invitations_revoked,
+    }))
+}
+
+async fn give_back(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    places: usize,
+) -> Result<(), QuotaError> {
+    match u32::try_from(places).unwrap_or(u32::MAX) {
+        0 => Ok(()),
+        places => release_quota_as_registrar(tx, tenant, Quota::Users, places).await,
+    }
 }
 
 /// Why the change cannot be made; absent = it can. Until the transaction ends nobody else can change
 /// this membership or take an administrator away.
 async fn refuse(
-    tx: &mut TenantTx,
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
     user: UserId,
     stays_admin: bool,
     means: impl Fn(i64) -> bool + Send,
-) -> Result<Option<Change>, DbError> {
-    let locked = lock_admins_and(tx, user).await?;
-    let Some((_, role, version)) = locked.iter().find(|(id, ..)| *id == user) else {
-        return Ok(Some(Change::NoMember));
+) -> Result<Option<Unchanged>, DbError> {
+    let locked = lock_admins_and(tx, tenant, user).await?;
+    let Some(member) = locked.iter().find(|locked| locked.user == user) else {
+        return Ok(Some(Unchanged::NoMember));
     };
-    if !means(*version) {
-        return Ok(Some(Change::OtherVersion));
+    if !means(member.version) {
+        return Ok(Some(Unchanged::OtherVersion));
     }
     // Whoever else was locked is an administrator.
-    let is_last = *role == Role::TenantAdmin && locked.len() == 1;
-    Ok((is_last && !stays_admin).then_some(Change::LastAdmin))
+    let is_last = member.role == Role::TenantAdmin
+        && !locked
+            .iter()
+            .any(|other| other.user != user && !other.is_disabled);
+    Ok((is_last && !stays_admin).then_some(Unchanged::LastAdmin))
+}
+
+struct Locked {
+    user: UserId,
+    role: Role,
+    version: i64,
+    is_disabled: bool,
 }
 
 /// Locks every administrator's row and the user's own.
 async fn lock_admins_and(
-    tx: &mut TenantTx,
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
     user: UserId,
-) -> Result<Vec<(UserId, Role, i64)>, DbError> {
-    let tenant = tx.tenant().clone();
-    let rows = sqlx::query!(
-        r#"SELECT user_id AS "user_id: UserId", role AS "role: Role", version FROM memberships
-           WHERE tenant_id = $1 AND (role = 'tenant-admin' OR user_id = $2)
-           ORDER BY user_id FOR UPDATE"#,
+) -> Result<Vec<Locked>, DbError> {
+    let rows = sqlx::query_as!(
+        Locked,
+        r#"SELECT membership.user_id AS "user: UserId", membership.role AS "role: Role", membership.version,
+                  person.disabled_at IS NOT NULL AS "is_disabled!"
+           FROM memberships AS membership JOIN users AS person ON person.id = membership.user_id
+           WHERE membership.tenant_id = $1 AND (membership.role = 'tenant-admin' OR membership.user_id = $2)
+           ORDER BY membership.user_id FOR UPDATE OF membership"#,
         tenant.as_str(),
         user.as_uuid(),
     )
     .fetch_all(tx.connection())
     .await?;
-    let rows = rows
-        .into_iter()
-        .map(|row| (row.user_id, row.role, row.version));
-    Ok(rows.collect())
+    Ok(rows)
 }

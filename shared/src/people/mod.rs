@@ -11,7 +11,9 @@ mod identity_provider;
 mod invitation;
 mod mail_token;
 mod member;
+mod orphans;
 mod person;
+mod recent_mails;
 mod sign_in;
 mod vouch;
 
@@ -19,17 +21,21 @@ pub use accept::{Admitted, Entry, NewPerson, OpenInvitation, admit, find_open_in
 pub use elsewhere::{is_invitation_elsewhere, is_member_elsewhere};
 pub use email::{EmailAddress, InvalidEmail};
 pub use identity_provider::{
-    IdentityProvider, NewIdentityProvider, delete_identity_provider, find_identity_provider,
-    put_identity_provider,
+    IdentityProvider, MOST_BY_DEFAULT, NewIdentityProvider, delete_identity_provider,
+    find_identity_provider, put_identity_provider,
 };
 pub use invitation::{
-    INVITATION_LASTS, Invitation, InvitationState, NewInvitation, find_invitation,
-    insert_invitation, list_invitations, mark_mailed, reissue_invitation, revoke_invitation,
+    INVITATION_LASTS, Invitation, InvitationState, Inviter, NewInvitation, count_expired_places,
+    find_invitation, insert_invitation, list_invitations, mark_mailed, reissue_invitation,
+    revoke_invitation,
 };
 pub use mail_token::{MailToken, MailTokens};
 pub use member::{
-    Change, Member, MemberRow, change_role, find_member, is_member, list_members, remove_member,
+    Departure, Member, MemberRow, Unchanged, change_role, find_member, is_member, list_members,
+    remove_member,
 };
+pub use orphans::{ORPHANS_STAY, delete_orphans, mark_orphans};
 pub use person::{Person, find_people, find_person};
-pub use sign_in::{SIGN_IN_LASTS, begin_sign_in, take_sign_in};
+pub use recent_mails::{RecentMails, find_recent_mails};
+pub use sign_in::{SIGN_IN_LASTS, use_sign_in};
 pub use vouch::{Recognised, Vouched, admit_vouched};

@@ -1,5 +1,8 @@
-//! Sign-ins that were begun and wait for the provider's answer: each is taken once, within ten
-//! minutes, by the browser that began it.
+//! States of sign-ins that were used: each is good once, within ten minutes, in the browser that began.
+//!
+//! A sign-in that is begun is kept nowhere but in the browser, in a cookie that only the installation can
+//! have made: whoever begins a great many pushes nobody else's out. What has to be remembered is which of
+//! them came back.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,64 +10,39 @@ use crate::db::{DbError, TenantTx};
 
 /// How long a sign-in may take.
 pub const SIGN_IN_LASTS: TimeDelta = TimeDelta::minutes(10);
-/// Sign-ins of a tenant that wait at the same time; more void the oldest.
-const MOST_WAITING: i64 = 1000;
 
-/// Begins a sign-in to the transaction's tenant. What is past its end, or too much, is forgotten.
-pub async fn begin_sign_in(
+/// Uses the state of a sign-in to the transaction's tenant up, and answers whether it was not before. It
+/// is remembered until `ends`, when it is refused anyway; what has ended is forgotten.
+pub async fn use_sign_in(
     tx: &mut TenantTx,
     state_hash: &[u8],
     browser_hash: &[u8],
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    forget_sign_ins(tx, now).await?;
-    let tenant = tx.tenant().clone();
-    sqlx::query!(
-        "INSERT INTO sign_ins (tenant_id, state_hash, browser_hash, expires_at) VALUES ($1, $2, $3, $4)",
-        tenant.as_str(),
-        state_hash,
-        browser_hash,
-        now + SIGN_IN_LASTS,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
-}
-
-async fn forget_sign_ins(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<(), DbError> {
-    let tenant = tx.tenant().clone();
-    sqlx::query!(
-        "DELETE FROM sign_ins
-         WHERE tenant_id = $1
-           AND (expires_at <= $2 OR state_hash IN (SELECT state_hash FROM sign_ins WHERE tenant_id = $1
-                                                   ORDER BY expires_at DESC OFFSET $3))",
-        tenant.as_str(),
-        now,
-        MOST_WAITING,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
-}
-
-/// Takes a sign-in of the transaction's tenant away, and answers whether it was begun by this browser
-/// and is not past its end. Whatever the answer, it cannot be taken again once this is committed.
-pub async fn take_sign_in(
-    tx: &mut TenantTx,
-    state_hash: &[u8],
-    browser_hash: &[u8],
+    ends: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
+    forget_ended(tx, now).await?;
     let tenant = tx.tenant().clone();
-    let taken = sqlx::query_scalar!(
-        r#"DELETE FROM sign_ins WHERE tenant_id = $1 AND state_hash = $2
-           RETURNING browser_hash = $3 AND expires_at > $4 AS "good!""#,
+    let done = sqlx::query!(
+        "INSERT INTO sign_ins (tenant_id, state_hash, browser_hash, expires_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (tenant_id, state_hash) DO NOTHING",
         tenant.as_str(),
         state_hash,
         browser_hash,
+        ends,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn forget_ended(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<(), DbError> {
+    let tenant = tx.tenant().clone();
+    sqlx::query!(
+        "DELETE FROM sign_ins WHERE tenant_id = $1 AND expires_at <= $2",
+        tenant.as_str(),
         now,
     )
-    .fetch_optional(tx.connection())
+    .execute(tx.connection())
     .await?;
-    Ok(taken.unwrap_or(false))
+    Ok(())
 }

@@ -1,12 +1,13 @@
 //! How a tenant's own identity provider lets somebody in.
 //!
-//! The provider is the tenant's: its word is good for the tenant's members and invitees, and for
-//! people whom nobody knows yet. It cannot make a member of somebody who has an account through
-//! another tenant: they have to accept an invitation.
+//! The provider is the tenant's: its word is good for the tenant's members, and for people whom nobody
+//! knows yet. It makes nobody a member who has an account: they accept the invitation in their mail
+//! first, and are then let in as the members that they are. An account that it makes has no password:
+//! whoever reads the mails of the address takes it over, see [`super::admit`].
 
 use chrono::{DateTime, Utc};
 
-use super::{EmailAddress, NewPerson, find_person};
+use super::{EmailAddress, NewPerson, find_person, invitation::free_expired_places};
 use crate::{
     db::{DbError, PlatformTx, Registrar},
     ids::{TenantId, UserId},
@@ -22,7 +23,7 @@ pub struct Vouched {
     pub subject: String,
     /// Their address, which it has verified.
     pub email: EmailAddress,
-    /// Who they become if nobody knows them: with a password that nobody knows.
+    /// Who they become if nobody knows them. The password is one that nobody knows, and counts as none.
     pub newcomer: NewPerson,
     /// What they become without an invitation; absent = they do not come in.
     pub default_role: Option<Role>,
@@ -37,9 +38,9 @@ pub struct Recognised {
     pub admitted_as: Option<Role>,
 }
 
-/// The member whom the provider means; whoever has not been here before comes in. `None` = they may
-/// not. Two first sign-ins at once may violate `users_email_key`, `identities_pkey` or
-/// `memberships_pkey`: the one that is told so finds the member when it tries again.
+/// The member whom the provider means; whoever nobody knows yet comes in. `None` = they may not, and
+/// nothing may be committed. Two first sign-ins at once may violate `users_email_key`, `identities_pkey`
+/// or `memberships_pkey`: the one that is told so finds the member when it tries again.
 pub async fn admit_vouched(
     tx: &mut PlatformTx<Registrar>,
     tenant: &TenantId,
@@ -61,25 +62,37 @@ pub async fn admit_vouched(
         insert_identity(tx, tenant, vouched, user, now).await?;
         return Ok(Some(known_before(user)));
     }
-    let invited = take_invitation_of(tx, tenant, &vouched.email, now).await?;
-    let role = match (invited, known, vouched.default_role) {
-        (Some(role), _, _) => role,
-        (None, None, Some(role)) => {
-            reserve_quota_as_registrar(tx, tenant, Quota::Users, 1).await?;
-            role
-        }
-        (None, Some(_), _) | (None, None, None) => return Ok(None),
+    // The place is taken before it matters whether the address is known elsewhere: a tenant without a
+    // free one is told the same of every address.
+    let Some(role) = take_place(tx, tenant, vouched, now).await? else {
+        return Ok(None);
     };
-    let user = match known {
-        Some(user) => user,
-        None => insert_newcomer(tx, vouched, now).await?,
-    };
+    if known.is_some() {
+        return Ok(None);
+    }
+    let user = insert_newcomer(tx, vouched, now).await?;
     insert_member(tx, tenant, user, role, now).await?;
     insert_identity(tx, tenant, vouched, user, now).await?;
     Ok(Some(Recognised {
         user,
         admitted_as: Some(role),
     }))
+}
+
+/// The place that somebody new can have, and its role: the one that an invitation holds for them, or one
+/// more. `None` = there is none for them.
+async fn take_place(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    vouched: &Vouched,
+    now: DateTime<Utc>,
+) -> Result<Option<Role>, QuotaError> {
+    let invited = take_invitation_of(tx, tenant, &vouched.email, now).await?;
+    if let (None, Some(_)) = (invited, vouched.default_role) {
+        free_expired_places(tx, tenant, now).await?;
+        reserve_quota_as_registrar(tx, tenant, Quota::Users, 1).await?;
+    }
+    Ok(invited.or(vouched.default_role))
 }
 
 /// An identity goes with its membership, so whoever has one is a member.
@@ -115,7 +128,7 @@ async fn has_membership(
     Ok(found)
 }
 
-/// Uses up the pending invitation of this address, and answers the role that it gives.
+/// Uses up the pending invitation of this address, unless the transaction is given up, and answers the role that it gives.
 async fn take_invitation_of(
     tx: &mut PlatformTx<Registrar>,
     tenant: &TenantId,
@@ -146,8 +159,8 @@ async fn insert_newcomer(
         password_hash,
     } = &vouched.newcomer;
     sqlx::query!(
-        "INSERT INTO users (id, email, name, password_hash, must_change_password, created_at)
-         VALUES ($1, $2, $3, $4, false, $5)",
+        "INSERT INTO users (id, email, name, password_hash, has_password, must_change_password, created_at)
+         VALUES ($1, $2, $3, $4, false, false, $5)",
         id.as_uuid(),
         vouched.email.as_str(),
         name.as_deref(),

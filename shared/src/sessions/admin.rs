@@ -16,7 +16,7 @@ pub struct NewPlatformAdmin {
     pub password_hash: String,
 }
 
-/// Makes somebody a system administrator. Who is known already keeps their password; the answer says
+/// Makes somebody a system administrator. Who is known already and has a password keeps it; the answer says
 /// whether the given one was taken.
 pub async fn insert_platform_admin(
     tx: &mut PlatformTx<Operator>,
@@ -26,7 +26,12 @@ pub async fn insert_platform_admin(
     let is_new = sqlx::query_scalar!(
         r#"INSERT INTO users (id, email, password_hash, must_change_password, created_at, platform_role)
            VALUES ($1, $2, $3, true, $4, 'system-admin')
-           ON CONFLICT (lower(email)) DO UPDATE SET platform_role = 'system-admin'
+           ON CONFLICT (lower(email)) DO UPDATE
+               SET platform_role = 'system-admin', has_password = true,
+                   password_hash = CASE WHEN users.has_password THEN users.password_hash
+                                        ELSE excluded.password_hash END,
+                   must_change_password = users.must_change_password OR NOT users.has_password,
+                   token_epoch = users.token_epoch + (NOT users.has_password)::int
            RETURNING password_hash = $3 AS "is_new!""#,
         UserId::new().as_uuid(),
         admin.email,

@@ -22,13 +22,15 @@ pub use expire::{Expired, expire_sessions};
 pub use keyring::{Keyring, PublicKey};
 pub use login::{Account, Choice, find_account, find_account_of, list_choices, replace_password};
 pub use refresh::{
-    RACE_GRACE, REFRESH_LIFE, RefreshToken, RefreshUse, forget_refresh_tokens,
-    insert_refresh_token, use_refresh_token,
+    REFRESH_LIFE, RefreshToken, RefreshUse, claim_refresh_token, forget_refresh_tokens,
+    insert_refresh_token, mark_used,
 };
 pub use sealing::{SealError, SealingKey};
+pub(crate) use session::end_sessions_in;
 pub use session::{
-    EndReason, NewSession, SESSION_LIFE, SessionOwner, end_session, find_refreshed_session,
-    find_session_owner, insert_session, mark_refreshed, renew_session_epoch,
+    EndReason, NewSession, OpenedWith, SESSION_LIFE, SessionOwner, end_session,
+    find_refreshed_session, find_session_owner, insert_session, mark_refreshed,
+    renew_session_epoch,
 };
 pub use signing_key::{
     KeyState, PUBLISHED_AHEAD, RotateError, Rotation, SigningKey, TRUSTED_AFTER,

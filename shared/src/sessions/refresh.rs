@@ -1,8 +1,9 @@
 //! Refresh tokens: random, good for one use, and a second use ends the session.
 //!
-//! Two uses within [`RACE_GRACE`] are taken for one client that asked twice. The second gets nothing
-//! and ends nothing: whoever it was, they have no token from it, and the answer to the first is where
-//! the session goes on.
+//! A second use that had arrived before the first was done is taken for one client that asked twice at
+//! once. It gets nothing and ends nothing: whoever it was, they have no token from it, and the answer to
+//! the first is where the session goes on. Any later one may come from somebody who saw the token being
+//! used, however soon it comes.
 
 use std::fmt;
 
@@ -18,8 +19,6 @@ use crate::{
 
 /// How long a refresh token can be used.
 pub const REFRESH_LIFE: TimeDelta = TimeDelta::days(7);
-/// How long after its use a second one is taken for a race.
-pub const RACE_GRACE: TimeDelta = TimeDelta::seconds(10);
 /// What every refresh token begins with, so that people and scanners know what they see.
 const PREFIX: &str = "ur_";
 
@@ -30,9 +29,9 @@ pub struct RefreshToken(String);
 /// What came of using a refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshUse {
-    /// It was good and is used up now.
+    /// It is good, and nobody else can use it before this transaction ends; see [`mark_used`].
     Good(SessionId),
-    /// It was used a moment ago.
+    /// It was used while this request was under way.
     Raced,
     /// It was used before: its session must end.
     Reused(SessionId),
@@ -91,44 +90,56 @@ pub async fn insert_refresh_token(
     Ok(())
 }
 
-/// Uses a token up. Of two uses at once one is [`RefreshUse::Good`].
-pub async fn use_refresh_token(
+/// What a token that arrived at `arrived` is good for. Of several who ask at once one is told
+/// [`RefreshUse::Good`] and has the token until its transaction ends; the others wait for that.
+pub async fn claim_refresh_token(
     tx: &mut PlatformTx<Issuer>,
     token: &RefreshToken,
-    now: DateTime<Utc>,
+    arrived: DateTime<Utc>,
 ) -> Result<RefreshUse, DbError> {
-    let used = sqlx::query_scalar!(
-        r#"UPDATE refresh_tokens SET used_at = $2
-           WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
-           RETURNING session_id AS "session: SessionId""#,
+    let known = sqlx::query!(
+        r#"SELECT session_id AS "session: SessionId", used_at, expires_at
+           FROM refresh_tokens WHERE hash = $1 FOR UPDATE"#,
         token.hash(),
-        now,
     )
     .fetch_optional(tx.connection())
     .await?;
-    match used {
-        Some(session) => Ok(RefreshUse::Good(session)),
-        None => find_earlier_use(tx, token, now).await,
+    Ok(match known {
+        None => RefreshUse::Unknown,
+        Some(row) => judge(row.session, row.used_at, row.expires_at, arrived),
+    })
+}
+
+/// Whoever arrived at the very instant of the use, or later, can have seen its answer.
+fn judge(
+    session: SessionId,
+    used_at: Option<DateTime<Utc>>,
+    expires_at: DateTime<Utc>,
+    arrived: DateTime<Utc>,
+) -> RefreshUse {
+    match used_at {
+        Some(used_at) if arrived < used_at => RefreshUse::Raced,
+        Some(_) => RefreshUse::Reused(session),
+        None if expires_at <= arrived => RefreshUse::Unknown,
+        None => RefreshUse::Good(session),
     }
 }
 
-async fn find_earlier_use(
+/// Uses a claimed token up. It belongs right before the commit, with the time of then: whoever arrives
+/// before it cannot have seen the answer.
+pub async fn mark_used(
     tx: &mut PlatformTx<Issuer>,
     token: &RefreshToken,
     now: DateTime<Utc>,
-) -> Result<RefreshUse, DbError> {
-    let known = sqlx::query!(
-        r#"SELECT session_id AS "session: SessionId", used_at FROM refresh_tokens WHERE hash = $1"#,
+) -> Result<bool, DbError> {
+    let done = sqlx::query!(
+        "UPDATE refresh_tokens SET used_at = $2 WHERE hash = $1 AND used_at IS NULL",
         token.hash(),
+        now,
     )
-    .fetch_optional(tx.connection())
+    .execute(tx.connection())
     .await?;
-    let used = known.and_then(|row| Some((row.session, row.used_at?)));
-    Ok(match used {
-        None => RefreshUse::Unknown,
-        Some((_, at)) if now - at <= RACE_GRACE => RefreshUse::Raced,
-        Some((session, _)) => RefreshUse::Reused(session),
-    })
+    Ok(done.rows_affected() == 1)
 }
 
 /// Forgets every token of a session, so that none of them can be used or counts as used twice.
@@ -143,4 +154,22 @@ pub async fn forget_refresh_tokens(
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_arrived_before_the_use_is_a_race() {
+        let session = SessionId::new();
+        let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
+        let judged = |used_at, arrived| judge(session, used_at, at(100), at(arrived));
+        assert_eq!(judged(None, 99), RefreshUse::Good(session));
+        assert_eq!(judged(None, 100), RefreshUse::Unknown);
+        assert_eq!(judged(Some(at(10)), 9), RefreshUse::Raced);
+        for arrived in [10, 11, 20, 1000] {
+            assert_eq!(judged(Some(at(10)), arrived), RefreshUse::Reused(session));
+        }
+    }
 }

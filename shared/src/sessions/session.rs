@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use crate::{
-    db::{Authenticator, DbError, Issuer, PlatformTx},
+    db::{Authenticator, DbError, Issuer, PlatformTx, Registrar},
     ids::{SessionId, TenantId, UserId},
     tenancy::{Role, TenantStatus},
 };
@@ -23,6 +23,29 @@ pub struct NewSession {
     pub tenant: Option<TenantId>,
     /// The person's epoch.
     pub epoch: i64,
+    /// What it rests on.
+    pub opened_with: OpenedWith,
+}
+
+/// What a session rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum OpenedWith {
+    /// The person's own password.
+    Password,
+    /// The word of the identity provider of the session's tenant: no proof anywhere else.
+    IdentityProvider,
+}
+
+impl OpenedWith {
+    /// The name as the database and the audit log have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::IdentityProvider => "identity_provider",
+        }
+    }
 }
 
 /// Who a live session belongs to, as things are.
@@ -44,6 +67,8 @@ pub struct SessionOwner {
     pub tenant_status: Option<TenantStatus>,
     /// What they may there now; absent = they are no member any more.
     pub role: Option<Role>,
+    /// What the session rests on.
+    pub opened_with: OpenedWith,
     /// When the session cannot be refreshed any more.
     pub expires_at: DateTime<Utc>,
 }
@@ -55,6 +80,8 @@ pub enum EndReason {
     Logout,
     /// A refresh token was used twice: one of the two who have it has stolen it.
     Reuse,
+    /// Its owner was removed from its tenant.
+    Removed,
 }
 
 impl EndReason {
@@ -64,6 +91,7 @@ impl EndReason {
         match self {
             Self::Logout => "logout",
             Self::Reuse => "reuse",
+            Self::Removed => "removed",
         }
     }
 }
@@ -75,12 +103,13 @@ pub async fn insert_session(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     sqlx::query!(
-        "INSERT INTO sessions (id, user_id, tenant, epoch, created_at, refreshed_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $5, $6)",
+        "INSERT INTO sessions (id, user_id, tenant, epoch, opened_with, created_at, refreshed_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7)",
         session.id.as_uuid(),
         session.user.as_uuid(),
         session.tenant.as_ref().map(TenantId::as_str),
         session.epoch,
+        session.opened_with.as_str(),
         now,
         now + SESSION_LIFE,
     )
@@ -120,7 +149,7 @@ async fn select_owner(
                   session.tenant AS "tenant: TenantId", tenant.status AS "tenant_status?: TenantStatus",
                   CASE WHEN session.tenant IS NULL THEN person.platform_role ELSE membership.role END
                       AS "role: Role",
-                  session.expires_at
+                  session.opened_with AS "opened_with: OpenedWith", session.expires_at
            FROM sessions AS session
            JOIN users AS person ON person.id = session.user_id
            LEFT JOIN tenants AS tenant ON tenant.id = session.tenant
@@ -152,6 +181,26 @@ pub async fn end_session(
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Ends whatever sessions of a tenant somebody has who leaves it. Answers how many there were.
+pub(crate) async fn end_sessions_in(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    let ended = sqlx::query!(
+        "UPDATE sessions SET ended_at = $3, end_reason = $4
+         WHERE user_id = $2 AND tenant = $1 AND ended_at IS NULL",
+        tenant.as_str(),
+        user.as_uuid(),
+        now,
+        EndReason::Removed.as_str(),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(ended.rows_affected())
 }
 
 /// Notes that a session was refreshed.

@@ -49,6 +49,7 @@ pub use quota_usage::{
 };
 pub use role::Role;
 pub use scope::{InvalidScope, Resource, Scope, Scopes};
+pub(crate) use stored_key::revoke_keys_of;
 pub use stored_key::{
     KeyMaker, MOST_LIVE_KEYS, NewKey, StoredKey, count_live_keys, find_platform_key,
     find_tenant_key, insert_platform_key, insert_tenant_key, is_key_elsewhere, list_platform_keys,

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::{ApiKey, Role, Scopes};
 use crate::{
-    db::{DbError, Operator, PlatformTx, TenantTx},
+    db::{DbError, Operator, PlatformTx, Registrar, TenantTx},
     ids::{ApiKeyId, TenantId, UserId},
 };
 
@@ -152,6 +152,26 @@ pub async fn count_live_keys(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<u3
     .fetch_one(tx.connection())
     .await?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Revokes a tenant's keys that somebody made who leaves it.
+pub(crate) async fn revoke_keys_of(
+    tx: &mut PlatformTx<Registrar>,
+    tenant: &TenantId,
+    maker: UserId,
+    now: DateTime<Utc>,
+) -> Result<Vec<ApiKeyId>, DbError> {
+    let revoked = sqlx::query_scalar!(
+        r#"UPDATE api_keys SET revoked_at = $3
+           WHERE tenant_id = $1 AND created_by = $2 AND revoked_at IS NULL
+           RETURNING id AS "id: ApiKeyId""#,
+        tenant.as_str(),
+        maker.as_uuid(),
+        now,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(revoked)
 }
 
 /// A page of the transaction's tenant's keys before the given one, newest first.

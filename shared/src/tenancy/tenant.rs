@@ -113,7 +113,8 @@ pub async fn insert_tenant(
     insert_admin(connection, &tenant.id, admin, now).await
 }
 
-/// A person who is known already keeps their password and becomes administrator of this tenant too.
+/// A person who is known already keeps their password and becomes administrator of this tenant too. One
+/// who has none, because a tenant's identity provider made the account, gets it as somebody new does.
 async fn insert_admin(
     connection: &mut PgConnection,
     tenant: &TenantId,
@@ -123,7 +124,10 @@ async fn insert_admin(
     sqlx::query!(
         "INSERT INTO users (id, email, password_hash, must_change_password, created_at)
          VALUES ($1, $2, $3, true, $4)
-         ON CONFLICT (lower(email)) DO NOTHING",
+         ON CONFLICT (lower(email)) DO UPDATE
+             SET password_hash = excluded.password_hash, must_change_password = true, has_password = true,
+                 token_epoch = users.token_epoch + 1
+             WHERE NOT users.has_password",
         UserId::new().as_uuid(),
         admin.email,
         admin.password_hash,

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    ACCEPT, PASSWORD, accept, come_in, invite, log_in, logged_in, members, stack_with_mail,
+    ACCEPT, PASSWORD, accept, come_in, forget_mails, invite, log_in, logged_in, members,
+    stack_with_mail, still_stack, token_of,
 };
 use crate::harness::{Answer, Stack};
 
@@ -167,7 +168,7 @@ async fn a_code_that_is_used_up_revoked_expired_replaced_or_unknown_is_refused_a
                     .post(&resend, &json!({}))
                     .await
                     .problem(409, "invitation.just_sent");
-                forget_when_mailed(&stack).await;
+                forget_mails(&stack).await;
                 let again = admin.post(&resend, &json!({})).await.expect(202);
                 stack.ended(&admin, &again.text_of("id")).await;
                 let newer = mailbox.newest_to(&email, 2).await.token();
@@ -189,6 +190,7 @@ async fn a_code_that_is_used_up_revoked_expired_replaced_or_unknown_is_refused_a
         .await
         .token();
     accept(&stack, &newest, PASSWORD).await.expect(200);
+    forget_mails(&stack).await;
     for (name, code) in [("revoked", 201), ("expired", 201), ("used", 409)] {
         let again = invite(&admin, "acme", &format!("{name}@people.example"), "viewer").await;
         again.expect(code);
@@ -199,13 +201,6 @@ async fn a_code_that_is_used_up_revoked_expired_replaced_or_unknown_is_refused_a
 async fn expire(stack: &Stack, email: &str) {
     sqlx::query("UPDATE invitations SET expires_at = now() - interval '1 second' WHERE email = $1")
         .bind(email)
-        .execute(&mut stack.owner().await)
-        .await
-        .unwrap();
-}
-
-async fn forget_when_mailed(stack: &Stack) {
-    sqlx::query("UPDATE invitations SET mailed_at = now() - interval '2 minutes'")
         .execute(&mut stack.owner().await)
         .await
         .unwrap();
@@ -336,4 +331,35 @@ async fn the_link_in_the_mail_opens_a_page_that_asks_nobody_but_the_api() {
         }
     }
     stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_a_member_already_is_told_the_role_that_they_keep() {
+    let (stack, _) = still_stack().await;
+    let admin = stack.create_tenant("acme").await;
+    let email = "member@people.example";
+    let invited = invite(&admin, "acme", email, "viewer").await.expect(201);
+    // They have come in by another way meanwhile.
+    let person = stack
+        .person(
+            email,
+            &[("acme", unity_shared::tenancy::Role::TenantMember)],
+        )
+        .await;
+    stack
+        .change(
+            "UPDATE quota_usage SET used = used + 1 WHERE tenant_id = 'acme' AND name = 'users'",
+        )
+        .await;
+    let admitted = accept(&stack, &token_of(&invited), &person.password).await;
+    assert_eq!(admitted.expect(200).json["role"], "tenant-member");
+    let log = admin.get("/api/v1/audit-log?limit=200").await.expect(200);
+    let told = log.json["items"].as_array().unwrap().iter();
+    let told: Vec<&Value> = told
+        .filter(|told| told["action"] == "invitation.accept")
+        .collect();
+    assert_eq!(told[0]["detail"]["role"], "tenant-member");
+    let usage = admin.get("/api/v1/tenants/acme/usage").await.expect(200);
+    assert_eq!(usage.json["users"]["used"], 2);
+    stack.stop().await;
 }

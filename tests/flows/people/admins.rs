@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{PASSWORD, come_in, invite, log_in, logged_in, members, stack_with_mail};
+use super::{PASSWORD, come_in, forget_mails, invite, log_in, logged_in, members, stack_with_mail};
 use crate::harness::{Caller, Stack, eventually};
 
 fn member_path(tenant: &str, user: impl std::fmt::Display) -> String {
@@ -121,6 +121,7 @@ async fn a_changed_role_holds_for_who_is_logged_in_and_a_removed_member_is_let_i
     log_in(&stack, email, PASSWORD, "acme")
         .await
         .problem(401, "auth.failed");
+    forget_mails(&stack).await;
     // The address can be invited again, and the account is still theirs.
     assert_eq!(
         come_in(&stack, &mailbox, &key, "acme", (email, "member")).await,

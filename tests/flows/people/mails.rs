@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{invite, stack_with_mail};
+use super::{invite, stack_with_mail, still_stack};
 use crate::harness::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,4 +218,41 @@ async fn no_mail_of_one_tenant_has_anything_of_another() {
         }
     }
     stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_gets_one_mail_a_minute_and_five_a_day_from_a_tenant() {
+    let (stack, clock) = still_stack().await;
+    let admin = stack.create_tenant("acme").await;
+    let other = stack.create_tenant("other").await;
+    let email = "victim@people.example";
+    for round in 0..5 {
+        let invited = invite(&admin, "acme", email, "viewer").await.expect(201);
+        if round == 0 {
+            let again = invite(&admin, "acme", email, "viewer").await;
+            again.problem(409, "invitation.pending");
+        }
+        let path = invited.header("location").to_owned();
+        admin.delete(&path).await.expect(204);
+        clock.advance(chrono::TimeDelta::seconds(59));
+        let soon = invite(&admin, "acme", "Victim@people.example", "viewer").await;
+        let soon = soon.problem(429, "rate_limited");
+        if round < 4 {
+            assert_eq!(soon.header("retry-after"), "1");
+        }
+        clock.advance(chrono::TimeDelta::seconds(1));
+    }
+    let sixth = invite(&admin, "acme", email, "viewer").await;
+    let sixth = sixth.problem(429, "rate_limited");
+    assert_eq!(sixth.header("retry-after"), "86100");
+    // Others, and other tenants, are not held up; nor is anything left of what was refused.
+    invite(&admin, "acme", "another@people.example", "viewer")
+        .await
+        .expect(201);
+    invite(&other, "other", email, "viewer").await.expect(201);
+    let usage = admin.get("/api/v1/tenants/acme/usage").await.expect(200);
+    assert_eq!(usage.json["users"]["used"], 2);
+    clock.advance(chrono::TimeDelta::days(1));
+    invite(&admin, "acme", email, "viewer").await.expect(201);
+    stack.stop().await;
 }

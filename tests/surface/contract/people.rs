@@ -87,7 +87,7 @@ async fn show_provider(caller: &Caller, conforms: &mut impl FnMut(&str, &Answer)
     conforms("get_identity_provider", &caller.get(path).await.expect(200));
     let nobody = caller.without_key();
     let start = nobody.get("/api/v1/auth/oidc/schema/start").await;
-    conforms("start_sign_in", &start.expect(503));
+    conforms("start_sign_in", &start.expect(424));
     let callback = nobody.get("/api/v1/auth/oidc/callback?state=x").await;
     conforms("finish_sign_in", &callback.expect(401));
     conforms(

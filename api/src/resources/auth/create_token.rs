@@ -10,8 +10,9 @@ use unity_shared::{
     db::DbError,
     ids::SessionId,
     sessions::{
-        Account, AttemptKey, Choice, NewSession, RefreshToken, SESSION_LIFE, count_attempts,
-        find_account, forget_attempts, insert_refresh_token, insert_session, list_choices,
+        Account, AttemptKey, Choice, NewSession, OpenedWith, RefreshToken, SESSION_LIFE,
+        count_attempts, find_account, forget_attempts, insert_refresh_token, insert_session,
+        list_choices,
     },
     tenancy::Role,
 };
@@ -174,6 +175,7 @@ async fn begin(
         user: account.id,
         tenant: tenant.clone(),
         epoch: account.token_epoch,
+        opened_with: OpenedWith::Password,
     };
     let refresh = RefreshToken::generate();
     let mut tx = state.database().issuer().begin().await?;
@@ -184,7 +186,7 @@ async fn begin(
     let deed = Deed::done(
         Action::SESSION_BEGIN,
         AuditedObject::one("session", session.id),
-        json!({ "with": "password" }),
+        json!({ "with": session.opened_with.as_str() }),
     );
     record_in(&mut tx, &author, tenant.as_ref(), &deed, now).await?;
     tx.commit().await?;

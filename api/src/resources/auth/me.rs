@@ -88,7 +88,12 @@ pub async fn get_me(caller: Caller, NoParameters: NoParameters) -> Json<Me> {
     } = caller;
     let (kind, key, person) = match actor {
         Actor::ApiKey { id } => (ActorKind::ApiKey, Some(id), None),
-        Actor::User { id, session, email } => (ActorKind::User, None, Some((id, session, email))),
+        Actor::User {
+            id,
+            session,
+            email,
+            opened_with: _,
+        } => (ActorKind::User, None, Some((id, session, email))),
     };
     let (user_id, session_id, email) = match person {
         Some((id, session, email)) => (Some(id), Some(session), Some(email)),

@@ -8,8 +8,8 @@ use unity_shared::{
     db::{DbError, Issuer, PlatformTx},
     ids::SessionId,
     sessions::{
-        EndReason, RefreshToken, RefreshUse, SessionOwner, end_session, find_refreshed_session,
-        insert_refresh_token, mark_refreshed, use_refresh_token,
+        EndReason, RefreshToken, RefreshUse, SessionOwner, claim_refresh_token, end_session,
+        find_refreshed_session, insert_refresh_token, mark_refreshed, mark_used,
     },
 };
 
@@ -34,8 +34,9 @@ pub struct Refresh {
 /// Goes on with a session.
 ///
 /// A refresh token is good for one use within seven days, and a session for thirty. A token that comes a
-/// second time ends its session: one of the two who have it has stolen it. Only within ten seconds a
-/// second use is taken for a client that asked twice; it is answered 409 and ends nothing.
+/// second time ends its session: one of the two who have it has stolen it. Only a second use that had
+/// arrived before the first was done is taken for a client that asked twice; it is answered 409 and ends
+/// nothing.
 #[utoipa::path(
     post,
     path = "/auth/refresh",
@@ -47,7 +48,7 @@ pub struct Refresh {
          content_type = "application/problem+json"),
         (status = 403, description = "The tenant is not in use. The token is not used up.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "It was used a moment ago.", body = ProblemBody,
+        (status = 409, description = "It was used while this request was under way.", body = ProblemBody,
          content_type = "application/problem+json"),
     ),
 )]
@@ -60,11 +61,12 @@ pub async fn refresh_token(
         raw: _,
     }: JsonBody<Refresh, SMALL>,
 ) -> Result<Json<TokenPair>, ApiError> {
+    // Before anything is waited for: what arrived before another's use was done is no second use.
+    let arrived = state.clock().now();
     let used = RefreshToken::received(body.refresh_token);
     let keyring = state.signing_keys().current().await?;
-    let now = state.clock().now();
     let mut tx = state.database().issuer().begin().await?;
-    let session = match use_refresh_token(&mut tx, &used, now).await? {
+    let session = match claim_refresh_token(&mut tx, &used, arrived).await? {
         RefreshUse::Good(session) => session,
         RefreshUse::Raced => return Err(ApiError::RefreshRaced),
         RefreshUse::Reused(session) => {
@@ -73,24 +75,43 @@ pub async fn refresh_token(
         }
         RefreshUse::Unknown => return Err(ApiError::RefreshInvalid),
     };
-    let owner = find_refreshed_session(&mut tx, session, now).await?;
+    let next = RefreshToken::generate();
+    let subject = go_on(&state, &visitor, &mut tx, session, &next).await?;
+    if !mark_used(&mut tx, &used, state.clock().now()).await? {
+        let problem = "a refresh token was used by another while it was held";
+        return Err(ApiError::Defect(problem.to_owned()));
+    }
+    tx.commit().await?;
+    issue(&keyring, state.clock(), subject, &next).map(Json)
+}
+
+/// Lets the session go on under the next token, if its owner is still somebody there: who is not gets no
+/// token, and nothing is told of a refresh that was none.
+async fn go_on(
+    state: &ApiState,
+    visitor: &Visitor,
+    tx: &mut PlatformTx<Issuer>,
+    session: SessionId,
+    next: &RefreshToken,
+) -> Result<Subject, ApiError> {
+    let now = state.clock().now();
+    let owner = find_refreshed_session(tx, session, now).await?;
     let owner = owner.ok_or(ApiError::RefreshInvalid)?;
     if let Some((code, state)) = owner.tenant_status.and_then(why_refused) {
         return Err(ApiError::TenantInactive { code, state });
     }
-    let next = RefreshToken::generate();
-    insert_refresh_token(&mut tx, session, &next, owner.expires_at, now).await?;
-    mark_refreshed(&mut tx, session, now).await?;
-    let author = visitor.person(owner.user, &owner.email);
+    let expires_at = owner.expires_at;
+    let subject = subject_of(owner).ok_or(ApiError::RefreshInvalid)?;
+    insert_refresh_token(tx, session, next, expires_at, now).await?;
+    mark_refreshed(tx, session, now).await?;
+    let author = visitor.person(subject.user, &subject.email);
     let deed = Deed::done(
         Action::SESSION_REFRESH,
         AuditedObject::one("session", session),
         json!({}),
     );
-    record_in(&mut tx, &author, owner.tenant.as_ref(), &deed, now).await?;
-    tx.commit().await?;
-    let subject = subject_of(owner).ok_or(ApiError::RefreshInvalid)?;
-    issue(&keyring, state.clock(), subject, &next).map(Json)
+    record_in(tx, &author, subject.tenant.as_ref(), &deed, now).await?;
+    Ok(subject)
 }
 
 async fn end_stolen(
@@ -127,6 +148,7 @@ fn subject_of(owner: SessionOwner) -> Option<Subject> {
         tenant,
         tenant_status: _,
         role,
+        opened_with: _,
         expires_at: _,
     } = owner;
     Some(Subject {

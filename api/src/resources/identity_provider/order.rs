@@ -2,7 +2,7 @@
 
 use axum::http::Uri;
 use serde::Deserialize;
-use unity_shared::tenancy::Role;
+use unity_shared::{people::MOST_BY_DEFAULT, tenancy::Role};
 
 use crate::{error::ApiError, openapi::TenantRole, outbound::Outbound, violations::Violations};
 
@@ -26,8 +26,8 @@ pub struct IdentityProviderOrder {
     /// Whose addresses it may vouch for; absent or empty = all.
     #[schema(max_items = 50)]
     email_domains: Option<Vec<String>>,
-    /// What somebody becomes whom nobody knows yet; absent or null = nobody comes in without an
-    /// invitation.
+    /// What somebody becomes whom nobody knows yet: `tenant-member` or `tenant-viewer`, and only together
+    /// with `email_domains`. Absent or null = nobody comes in without an invitation.
     #[schema(value_type = Option<TenantRole>)]
     default_role: Option<Role>,
 }
@@ -75,8 +75,13 @@ impl IdentityProviderOrder {
                 );
             }
         }
-        if default_role == Some(Role::SystemAdmin) {
-            violations.add("/default_role", "range", "must be a role of a tenant");
+        if default_role.is_some_and(|role| role > MOST_BY_DEFAULT) {
+            let detail = "must be tenant-member or tenant-viewer: administrators are invited";
+            violations.add("/default_role", "range", detail);
+        } else if default_role.is_some() && domains.is_empty() {
+            let detail =
+                "needs email_domains: whose people they are who come in without an invitation";
+            violations.add("/default_role", "domains", detail);
         }
         violations.finish()?;
         Ok(AcceptedProvider {
@@ -146,10 +151,23 @@ mod tests {
                 "/email_domains",
             ),
             ("default_role", json!("system-admin"), "/default_role"),
+            ("default_role", json!("tenant-admin"), "/default_role"),
+            ("default_role", json!("viewer"), "/default_role"),
         ] {
             assert_eq!(faults(field, value.clone()), [place], "{value}");
         }
         assert!(faults("email_domains", json!(["Acme.Example", "müller.example"])).is_empty());
-        assert!(faults("default_role", json!("viewer")).is_empty());
+        for (role, accepted) in [("viewer", true), ("member", true), ("admin", false)] {
+            let order = json!({
+                "issuer": "https://login.example", "client_id": "unity", "client_secret": "secret",
+                "email_domains": ["acme.example"], "default_role": role,
+            });
+            let order: IdentityProviderOrder = serde_json::from_value(order).unwrap();
+            assert_eq!(
+                order.accept(&Outbound::new(false)).is_ok(),
+                accepted,
+                "{role}"
+            );
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     error::ApiError,
     extract::{IfMatch, JsonBody, NoParameters, PathId},
     problem::ProblemBody,
+    resources::refuse_gone_status,
     state::ApiState,
 };
 
@@ -39,6 +40,8 @@ const SMALL: usize = 64 * 1024;
         (status = 200, description = "The identity provider as it is now.", body = ProviderView,
          headers(("ETag" = String, description = "Strong; changes with every change."))),
         (status = 404, description = "No such tenant, or not the caller's.", body = ProblemBody,
+         content_type = "application/problem+json"),
+        (status = 409, description = "The tenant is deleted.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 412, description = "Another version than If-Match says.", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -72,7 +75,8 @@ pub async fn put_identity_provider(
     };
     let mut tx = state.database().tenant(&tenant).await?;
     // Of two who mean one version the second waits, and finds another.
-    lock_own_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    let own = lock_own_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    refuse_gone_status(own.status)?;
     match find_identity_provider(&mut tx).await? {
         Some(before) => if_match.check(before.version)?,
         None => if_match.check_absent()?,
@@ -105,6 +109,8 @@ pub async fn put_identity_provider(
         (status = 204, description = "The tenant has none any more."),
         (status = 404, description = "No such tenant, or not the caller's, or it has none.", body = ProblemBody,
          content_type = "application/problem+json"),
+        (status = 409, description = "The tenant is deleted.", body = ProblemBody,
+         content_type = "application/problem+json"),
         (status = 412, description = "Another version than If-Match says.", body = ProblemBody,
          content_type = "application/problem+json"),
     ),
@@ -119,7 +125,8 @@ pub async fn delete_identity_provider(
 ) -> Result<StatusCode, ApiError> {
     caller.must_be_of(&tenant)?;
     let mut tx = state.database().tenant(&tenant).await?;
-    lock_own_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    let own = lock_own_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    refuse_gone_status(own.status)?;
     let before = find_identity_provider(&mut tx).await?;
     if_match.check(before.ok_or(ApiError::NotFound)?.version)?;
     people::delete_identity_provider(&mut tx).await?;

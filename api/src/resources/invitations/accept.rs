@@ -2,7 +2,9 @@
 //!
 //! The token shows that somebody reads the mails of that address. That is enough to sign up, and not
 //! enough to act as somebody who has an account: they say their password too, or send the access token
-//! of a session of their own. A token that is unknown, used up, revoked or past its end is refused
+//! of a session of their own. A session that a tenant's identity provider opened is that provider's word,
+//! and proves nothing to another tenant. An account that rests on such a word alone has no password yet:
+//! whoever reads its mails sets one, as if they signed up. A token that is unknown, used up, revoked or past its end is refused
 //! with one and the same answer.
 
 use axum::{
@@ -14,9 +16,9 @@ use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Deed, record_in},
-    ids::UserId,
+    ids::{TenantId, UserId},
     people::{Admitted, Entry, MailToken, NewPerson, OpenInvitation, admit, find_open_invitation},
-    sessions::{AttemptKey, find_account_of, forget_attempts},
+    sessions::{AttemptKey, OpenedWith, find_account_of, forget_attempts},
     tenancy::{QuotaError, is_good_password},
 };
 
@@ -53,8 +55,9 @@ pub struct Acceptance {
 
 /// Accepts an invitation.
 ///
-/// Somebody new signs up with it and chooses a password of 12 to 256 characters. Whoever has an account
-/// says its password, or sends the access token of a session of theirs. Afterwards they log in to the
+/// Somebody new signs up with it and chooses a password of 12 to 256 characters; so does whoever has only
+/// signed in by a tenant's identity provider so far, and the sessions of that end. Whoever has a password
+/// says it, or sends the access token of a session that was opened with it. Afterwards they log in to the
 /// tenant at `POST /auth/token`.
 #[utoipa::path(
     post,
@@ -85,19 +88,10 @@ pub async fn accept_invitation(
         raw: _,
     }: JsonBody<Acceptance, SMALL>,
 ) -> Result<Json<Admitted>, ApiError> {
-    let caller = session_of(&state, &headers).await?;
+    let session = session_of(&state, &headers).await?;
     let token = MailToken::parse(&acceptance.token).ok_or(EntryError::InvitationGone)?;
     let invitation = find(&state, &token).await?;
-    let entry = match (invitation.user_id, caller) {
-        (Some(person), Some(caller)) if person == caller => Entry::Known(person),
-        (_, Some(_)) => return Err(EntryError::InvitationOfAnother.into()),
-        (Some(person), None) => {
-            let counters = AttemptKey::of(&invitation.email, visitor.address);
-            prove(&state, person, acceptance.password, &counters).await?;
-            Entry::Known(person)
-        }
-        (None, None) => Entry::New(sign_up(&state, &invitation, acceptance).await?),
-    };
+    let entry = enter(&state, &visitor, &invitation, session, acceptance).await?;
     let now = state.clock().now();
     let mut tx = state.database().registrar().begin().await?;
     let admitted = admit(&mut tx, &invitation, &token, &entry, now)
@@ -115,16 +109,69 @@ pub async fn accept_invitation(
     Ok(Json(admitted))
 }
 
-/// The person whose session the request was sent in; absent = it was sent in none.
-async fn session_of(state: &ApiState, headers: &HeaderMap) -> Result<Option<UserId>, ApiError> {
+/// A session that the request was sent in.
+struct OwnSession {
+    user: UserId,
+    tenant: Option<TenantId>,
+    opened_with: OpenedWith,
+}
+
+impl OwnSession {
+    /// Whether it shows to this tenant who somebody is.
+    fn is_proof_for(&self, tenant: &TenantId) -> bool {
+        match self.opened_with {
+            OpenedWith::Password => true,
+            OpenedWith::IdentityProvider => self.tenant.as_ref() == Some(tenant),
+        }
+    }
+}
+
+/// Absent = the request was sent in none.
+async fn session_of(state: &ApiState, headers: &HeaderMap) -> Result<Option<OwnSession>, ApiError> {
     if !headers.contains_key(header::AUTHORIZATION) {
         return Ok(None);
     }
     let caller = authenticate(state, headers).await.map_err(ApiError::from)?;
     match caller.actor {
-        Actor::User { id, .. } if caller.acting.is_none() => Ok(Some(id)),
+        Actor::User {
+            id, opened_with, ..
+        } if caller.acting.is_none() => Ok(Some(OwnSession {
+            user: id,
+            tenant: caller.tenant,
+            opened_with,
+        })),
         Actor::User { .. } | Actor::ApiKey { .. } => Err(ApiError::SessionRequired),
     }
+}
+
+/// Who comes in, once they have proved to be the one who was invited.
+async fn enter(
+    state: &ApiState,
+    visitor: &Visitor,
+    invitation: &OpenInvitation,
+    session: Option<OwnSession>,
+    acceptance: Acceptance,
+) -> Result<Entry, ApiError> {
+    let Some(person) = invitation.user_id else {
+        return match session {
+            Some(_) => Err(EntryError::InvitationOfAnother.into()),
+            None => sign_up(state, invitation, UserId::new(), acceptance)
+                .await
+                .map(Entry::New),
+        };
+    };
+    if session.as_ref().is_some_and(|own| own.user != person) {
+        return Err(EntryError::InvitationOfAnother.into());
+    }
+    if !invitation.has_password {
+        let person = sign_up(state, invitation, person, acceptance).await?;
+        return Ok(Entry::Claiming(person));
+    }
+    if !session.is_some_and(|own| own.is_proof_for(&invitation.tenant_id)) {
+        let counters = AttemptKey::of(&invitation.email, visitor.address);
+        prove(state, person, acceptance.password, &counters).await?;
+    }
+    Ok(Entry::Known(person))
 }
 
 async fn find(state: &ApiState, token: &MailToken) -> Result<OpenInvitation, ApiError> {
@@ -159,6 +206,7 @@ async fn prove(
 async fn sign_up(
     state: &ApiState,
     invitation: &OpenInvitation,
+    id: UserId,
     acceptance: Acceptance,
 ) -> Result<NewPerson, ApiError> {
     let Acceptance { name, password, .. } = acceptance;
@@ -176,7 +224,7 @@ async fn sign_up(
     }
     violations.finish()?;
     Ok(NewPerson {
-        id: UserId::new(),
+        id,
         name,
         password_hash: state.passwords().hash(password).await?,
     })

@@ -28,6 +28,17 @@ pub struct InvitationSent {
     pub job_id: JobId,
 }
 
+/// Refuses a mail to an address that must be left alone until then.
+pub fn leave_alone(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), ApiError> {
+    match until {
+        None => Ok(()),
+        Some(until) => Err(ApiError::RateLimited {
+            limit: "recipient",
+            retry_after: (until - now).to_std().unwrap_or_default(),
+        }),
+    }
+}
+
 /// A mail that is on its way as soon as the transaction is committed.
 pub struct Mailing {
     /// The job.

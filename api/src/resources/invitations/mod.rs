@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::auth::{Access, Routes};
 
-pub use mailing::{InvitationSent, Mailing};
+pub use mailing::{InvitationSent, Mailing, leave_alone};
 
 /// The routes of this resource, each with its rule.
 pub fn register(routes: Routes) -> Routes {

@@ -6,17 +6,22 @@ use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record},
     ids::{InvitationId, TenantId},
-    people::{InvitationState, find_invitation, reissue_invitation},
+    people::{
+        EmailAddress, InvitationState, find_invitation, find_recent_mails, reissue_invitation,
+    },
 };
 
-use super::{Mailing, revoke::not_pending};
+use super::{Mailing, leave_alone, revoke::not_pending};
 use crate::{
     audit::By,
     auth::Caller,
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, NoBody, NoParameters, PathIds},
     problem::ProblemBody,
-    resources::jobs::{self, JobView, accepted, find_before, keep, or_before},
+    resources::{
+        jobs::{self, JobView, accepted, find_before, keep, or_before},
+        refuse_gone,
+    },
     state::ApiState,
 };
 
@@ -42,8 +47,10 @@ const PAUSE: TimeDelta = TimeDelta::minutes(1);
          )),
         (status = 404, description = "No such tenant or invitation, or not the caller's.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "It is not pending, or its mail left less than a minute ago.",
+        (status = 409, description = "It is not pending, or its mail left less than a minute ago, or the tenant is deleted.",
          body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "The address got five mails within a day.", body = ProblemBody,
+         content_type = "application/problem+json"),
     ),
 )]
 pub async fn resend_invitation(
@@ -88,6 +95,7 @@ async fn resend(
     if let Some(before) = find_before(&mut tx, request).await? {
         return Ok(Err(before));
     }
+    refuse_gone(&mut tx).await?;
     let invitation = find_invitation(&mut tx, id, now)
         .await?
         .ok_or(ApiError::NotFound)?;
@@ -100,6 +108,10 @@ async fn resend(
     {
         return Err(just_sent());
     }
+    let email = EmailAddress::parse(&invitation.email)
+        .map_err(|error| ApiError::Defect(error.to_string()))?;
+    let mails = find_recent_mails(&mut tx, &email, None, now).await?;
+    leave_alone(mails.rest_until(), now)?;
     let issue = invitation.issue.saturating_add(1);
     let token = state.mail_tokens().of_invitation(tenant, id, issue);
     if !reissue_invitation(&mut tx, id, issue, &token, now).await? {

@@ -14,6 +14,7 @@ use crate::{
     error::ApiError,
     extract::{NoParameters, PathIds},
     problem::ProblemBody,
+    resources::refuse_gone,
     state::ApiState,
 };
 
@@ -30,7 +31,7 @@ use crate::{
         (status = 204, description = "Revoked, also if it was before."),
         (status = 404, description = "No such tenant or invitation, or not the caller's.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "It was accepted, or its time is over.", body = ProblemBody,
+        (status = 409, description = "It was accepted, or its time is over, or the tenant is deleted.", body = ProblemBody,
          content_type = "application/problem+json"),
     ),
 )]
@@ -44,6 +45,7 @@ pub async fn revoke_invitation(
     caller.must_be_of(&tenant)?;
     let now = state.clock().now();
     let mut tx = state.database().tenant(&tenant).await?;
+    refuse_gone(&mut tx).await?;
     if people::revoke_invitation(&mut tx, id, now).await? {
         let deed = Deed::done(
             Action::INVITATION_REVOKE,

@@ -4,13 +4,13 @@ use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
-    audit::{Action, AuditedObject, Deed, record},
+    audit::{Action, AuditedObject, Deed, record_in_tenant},
     ids::{TenantId, UserId},
     people::{Member, change_role, find_member},
     tenancy::Role,
 };
 
-use super::view::{refuse, show};
+use super::view::{refusal, show};
 use crate::{
     audit::By,
     auth::Caller,
@@ -19,6 +19,7 @@ use crate::{
     merge_patch::Stated,
     openapi::TenantRole,
     problem::ProblemBody,
+    resources::refuse_gone,
     state::ApiState,
     violations::Violations,
 };
@@ -34,7 +35,7 @@ pub struct MemberPatch {
 }
 
 /// Gives a member another role. It holds within two seconds, also for who is logged in. A tenant's last
-/// administrator stays one.
+/// administrator stays one. Invitations that they sent to a role above their new one are revoked.
 #[utoipa::path(
     patch,
     path = "/tenants/{id}/members/{user}",
@@ -50,7 +51,7 @@ pub struct MemberPatch {
          headers(("ETag" = String, description = "Strong; changes with every change of the membership."))),
         (status = 404, description = "No such tenant or member, or not the caller's.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "The last administrator.", body = ProblemBody,
+        (status = 409, description = "The last administrator who can log in, or the tenant is deleted.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 412, description = "Another version than If-Match says.", body = ProblemBody,
          content_type = "application/problem+json"),
@@ -69,26 +70,28 @@ pub async fn change_member(
 ) -> Result<Response, ApiError> {
     caller.must_be_of(&tenant)?;
     let role = patch.accept()?;
-    let mut tx = state.database().tenant(&tenant).await?;
+    let mut own = state.database().tenant(&tenant).await?;
+    refuse_gone(&mut own).await?;
     if let Some(role) = role {
-        refuse(
-            change_role(&mut tx, user, role, |version| {
-                if_match.check(version).is_ok()
-            })
-            .await?,
-        )?;
+        drop(own);
+        let now = state.clock().now();
+        let mut tx = state.database().registrar().begin().await?;
+        let meant = |version| if_match.check(version).is_ok();
+        let revoked = change_role(&mut tx, &tenant, (user, role), meant, now)
+            .await?
+            .map_err(refusal)?;
         let deed = Deed::done(
             Action::MEMBER_UPDATE,
             AuditedObject::one("user", user),
-            json!({ "role": role }),
+            json!({ "role": role, "invitations_revoked": revoked }),
         );
-        record(&mut tx, &author, &deed, state.clock().now()).await?;
+        record_in_tenant(&mut tx, &author, &tenant, &deed, now).await?;
         tx.commit().await?;
     } else {
         // Nothing is to change, and still this version is meant and no other.
-        let member = find_member(&mut tx, user).await?;
+        let member = find_member(&mut own, user).await?;
         if_match.check(member.ok_or(ApiError::NotFound)?.version)?;
-        drop(tx);
+        drop(own);
     }
     show(&state, &tenant, user).await
 }

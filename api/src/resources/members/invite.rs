@@ -11,8 +11,10 @@ use serde_json::json;
 use unity_shared::{
     audit::{Action, AuditedObject, Author, Deed, record},
     ids::{InvitationId, TenantId},
-    people::{EmailAddress, NewInvitation, insert_invitation, is_member},
-    tenancy::{Role, find_tenant},
+    people::{
+        EmailAddress, Inviter, NewInvitation, find_recent_mails, insert_invitation, is_member,
+    },
+    tenancy::Role,
 };
 
 use crate::{
@@ -23,8 +25,9 @@ use crate::{
     openapi::TenantRole,
     problem::ProblemBody,
     resources::{
-        invitations::{InvitationSent, Mailing, address},
+        invitations::{InvitationSent, Mailing, address, leave_alone},
         jobs::{find_before, keep, or_before},
+        refuse_gone,
     },
     state::ApiState,
     violations::Violations,
@@ -66,11 +69,12 @@ const PENDING_CONSTRAINT: &str = "invitations_pending_key";
          headers(("Location" = String, description = "The invitation."))),
         (status = 404, description = "No such tenant, or not the caller's.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 409, description = "The address is a member's of this tenant, or invited already.",
+        (status = 409, description = "The address is a member's of this tenant, or invited already; or the tenant is deleted.",
          body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,
          content_type = "application/problem+json"),
-        (status = 429, description = "The tenant has as many members and invitations as it may.",
+        (status = 429, description = "The tenant has as many members and invitations as it may, or it sent the \
+         address a mail less than a minute ago or five within a day: then with `Retry-After`.",
          body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -90,9 +94,9 @@ pub async fn invite_member(
         id: InvitationId::new(),
         email: order.email,
         role: order.role,
-        invited_by: match caller.actor {
-            Actor::User { id, .. } => Some(id),
-            Actor::ApiKey { .. } => None,
+        inviter: match caller.actor {
+            Actor::User { id, .. } => Inviter::Member(id),
+            Actor::ApiKey { id } => Inviter::Key(id),
         },
     };
     let order = (&tenant, &invitation);
@@ -136,10 +140,12 @@ async fn write(
     if let Some(before) = find_before(&mut tx, request).await? {
         return Ok(Err(before));
     }
-    find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    refuse_gone(&mut tx).await?;
     refuse_member(state, tenant, &invitation.email).await?;
     let token = state.mail_tokens().of_invitation(tenant, invitation.id, 1);
     let written = insert_invitation(&mut tx, invitation, &token, now).await?;
+    let mails = find_recent_mails(&mut tx, &invitation.email, Some(invitation.id), now).await?;
+    leave_alone(mails.pause_until(now), now)?;
     let mailing = Mailing::write(state, &mut tx, invitation.id, author.request_id, now).await?;
     let sent = InvitationSent {
         invitation: written,

@@ -9,7 +9,7 @@ use axum::{
 };
 use unity_shared::{
     ids::{TenantId, UserId},
-    people::{Change, Member, MemberRow, Person, find_member, find_people},
+    people::{Member, MemberRow, Person, Unchanged, find_member, find_people},
 };
 
 use crate::{error::ApiError, extract::etag, state::ApiState};
@@ -45,19 +45,14 @@ pub async fn show(state: &ApiState, tenant: &TenantId, user: UserId) -> Result<R
 }
 
 /// What a change that was not made is answered with.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the outcome is used up by it"
-)]
-pub fn refuse(change: Change) -> Result<(), ApiError> {
-    match change {
-        Change::Done => Ok(()),
-        Change::NoMember => Err(ApiError::NotFound),
-        Change::OtherVersion => Err(ApiError::Precondition),
-        Change::LastAdmin => Err(ApiError::Conflict {
+pub fn refusal(why: Unchanged) -> ApiError {
+    match why {
+        Unchanged::NoMember => ApiError::NotFound,
+        Unchanged::OtherVersion => ApiError::Precondition,
+        Unchanged::LastAdmin => ApiError::Conflict {
             code: "member.last_admin",
-            detail: "this is the tenant's last administrator: make somebody else one first"
+            detail: "this is the tenant's last administrator who can log in: make somebody else one first"
                 .to_owned(),
-        }),
+        },
     }
 }

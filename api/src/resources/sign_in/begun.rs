@@ -1,11 +1,13 @@
 //! What binds a provider's answer to our question and to the browser that asked.
 //!
 //! The state has the tenant's slug and 256 random bits. Nonce and PKCE verifier follow from it under
-//! the installation's secret, so nobody who has the state, or reads the database, can make them. A
-//! cookie that is random too says which browser it was.
+//! the installation's secret, so nobody who has the state, or reads the database, can make them. So does
+//! the cookie of the browser that asked, which says until when the answer may come. Nothing of it is
+//! stored: however many begin, nobody's beginning is lost.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use unity_shared::{config::Secret, ids::TenantId, people::SIGN_IN_LASTS, tenancy::random_base62};
@@ -70,18 +72,30 @@ impl SignIns {
     }
 
     fn derive(&self, what: &str, state: &SignInState) -> String {
+        URL_SAFE_NO_PAD.encode(self.mac_of(&[what, &state.text]).finalize().into_bytes())
+    }
+
+    /// None of the parts can have a line break.
+    fn mac_of(&self, parts: &[&str]) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
-        mac.update(what.as_bytes());
-        mac.update(b"\n");
-        mac.update(state.text.as_bytes());
-        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+        mac.update(parts.join("\n").as_bytes());
+        mac
     }
 
     /// A header that gives the browser its cookie.
-    pub fn set_cookie(&self, browser: &str) -> Result<HeaderValue, ApiError> {
+    pub fn set_cookie(
+        &self,
+        state: &SignInState,
+        now: DateTime<Utc>,
+    ) -> Result<HeaderValue, ApiError> {
         let (name, attributes) = (self.cookie, self.attributes);
         let seconds = SIGN_IN_LASTS.num_seconds();
-        header_value(format!("{name}={browser}; Max-Age={seconds}{attributes}"))
+        let ends = (now + SIGN_IN_LASTS).timestamp().to_string();
+        let mac = self.mac_of(&["browser", &state.text, &ends]).finalize();
+        let mac = URL_SAFE_NO_PAD.encode(mac.into_bytes());
+        header_value(format!(
+            "{name}={ends}.{mac}; Max-Age={seconds}{attributes}"
+        ))
     }
 
     /// A header that takes the cookie away.
@@ -90,17 +104,46 @@ impl SignIns {
         header_value(format!("{name}=; Max-Age=0{attributes}"))
     }
 
-    /// The browser's cookie; absent = it has none of ours, or several.
-    pub fn browser(&self, headers: &HeaderMap) -> Option<String> {
+    /// What the browser shows of having begun with this very state; absent = it did not, or it has several
+    /// cookies of ours, or too much time has passed.
+    pub fn begun_by(
+        &self,
+        headers: &HeaderMap,
+        state: &SignInState,
+        now: DateTime<Utc>,
+    ) -> Option<Beginning> {
+        let cookie = self.cookie_in(headers)?;
+        let (ends, mac) = cookie.split_once('.')?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
+        self.mac_of(&["browser", &state.text, ends])
+            .verify_slice(&mac)
+            .ok()?;
+        let ends = DateTime::from_timestamp(ends.parse().ok()?, 0)?;
+        (ends > now).then(|| Beginning {
+            ends,
+            browser_hash: hash_of(cookie),
+        })
+    }
+
+    /// The browser's one cookie of ours.
+    fn cookie_in<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let prefix = format!("{}=", self.cookie);
         let values = headers.get_all(header::COOKIE).iter();
         let mut found = values
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(';'))
             .filter_map(|pair| pair.trim().strip_prefix(prefix.as_str()));
-        let browser = found.next()?;
-        (found.next().is_none() && is_random(browser)).then(|| browser.to_owned())
+        let cookie = found.next()?;
+        found.next().is_none().then_some(cookie)
     }
+}
+
+/// What a browser shows of having begun.
+pub struct Beginning {
+    /// When it is too late.
+    pub ends: DateTime<Utc>,
+    /// What is stored of the cookie.
+    pub browser_hash: Vec<u8>,
 }
 
 fn header_value(text: String) -> Result<HeaderValue, ApiError> {
@@ -137,13 +180,8 @@ impl SignInState {
     }
 }
 
-/// A cookie's value for a browser.
-pub fn new_browser() -> String {
-    random_base62(RANDOM_LENGTH)
-}
-
 /// What is stored of a text that nobody can guess.
-pub fn hash_of(text: &str) -> Vec<u8> {
+fn hash_of(text: &str) -> Vec<u8> {
     Sha256::digest(text.as_bytes()).to_vec()
 }
 
@@ -183,25 +221,33 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_read_alone_and_bound_to_its_host_under_tls() {
-        let browser = new_browser();
+    fn a_cookie_is_good_for_its_state_alone_for_ten_minutes_and_bound_to_its_host_under_tls() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let state = SignInState::new(&tenant);
         for (is_tls, name) in [(true, "__Host-unity-sign-in"), (false, "unity-sign-in")] {
             let made = sign_ins(is_tls);
-            let set = made.set_cookie(&browser).unwrap();
+            let set = made.set_cookie(&state, now).unwrap();
             let set = set.to_str().unwrap();
-            assert!(set.starts_with(&format!("{name}={browser};")));
+            assert!(set.starts_with(&format!("{name}=")));
             assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"));
             assert_eq!(set.contains("Secure"), is_tls);
-            let read = |cookie: &str| {
+            let own = set.split(';').next().unwrap();
+            let read = |cookie: &str, state: &SignInState, now| {
                 let mut headers = HeaderMap::new();
                 headers.insert(header::COOKIE, cookie.parse().unwrap());
-                made.browser(&headers)
+                made.begun_by(&headers, state, now).map(|begun| begun.ends)
             };
-            let own = format!("{name}={browser}");
-            assert_eq!(read(&format!("a=b; {own}")), Some(browser.clone()));
-            assert_eq!(read(&format!("{own}; {name}={}", new_browser())), None);
-            assert_eq!(read("a=b"), None);
-            assert_eq!(read(&format!("{name}=short")), None);
+            let ends = now + SIGN_IN_LASTS;
+            assert_eq!(read(&format!("a=b; {own}"), &state, now), Some(ends));
+            assert_eq!(read(own, &state, ends), None);
+            assert_eq!(read(own, &SignInState::new(&tenant), now), None);
+            assert_eq!(read(&format!("{own}; {own}"), &state, now), None);
+            let later = own.replace("=18000006", "=18000009");
+            assert_ne!(later, own);
+            for bad in ["a=b", &later, &format!("{own}A"), &format!("{name}=short")] {
+                assert_eq!(read(bad, &state, now), None, "{bad}");
+            }
         }
     }
 }

@@ -15,17 +15,17 @@ use unity_shared::{
     audit::{Action, AuditedObject, Deed, record_in},
     ids::{SessionId, TenantId, UserId},
     people::{
-        IdentityProvider, NewPerson, Recognised, Vouched, admit_vouched, find_member, take_sign_in,
+        IdentityProvider, NewPerson, Recognised, Vouched, admit_vouched, find_member, use_sign_in,
     },
     sessions::{
-        NewSession, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
+        NewSession, OpenedWith, RefreshToken, SESSION_LIFE, find_account_of, insert_refresh_token,
         insert_session,
     },
     tenancy::{QuotaError, generate_password},
 };
 
 use super::{
-    begun::{SignInState, hash_of},
+    begun::SignInState,
     provider::{Claims, Provider},
     start::find_provider,
 };
@@ -65,8 +65,10 @@ const RACED: [&str; 3] = ["users_email_key", "identities_pkey", "memberships_pke
     responses(
         (status = 200, description = "Logged in.", body = TokenPair),
         (status = 401, description = "Not let in.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "The tenant has as many members as it may.", body = ProblemBody,
+        (status = 424, description = "The provider does not answer as one.", body = ProblemBody,
          content_type = "application/problem+json"),
+        (status = 429, description = "The tenant has as many members as it may, or too many wait for the \
+         provider's answer.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub async fn finish_sign_in(
@@ -103,11 +105,10 @@ async fn finish(
     }
     let code = answer.code.filter(|code| code.len() <= LONGEST);
     let code = code.ok_or_else(|| refused(tenant, "the provider let nobody in"))?;
-    let claims = Provider::discover(state, tenant, provider.clone())
+    let claims = Provider::find(state, tenant, &provider)
         .await?
-        .redeem(state.sign_ins(), begun, code, state.clock())
-        .await
-        .ok_or(EntryError::SignInFailed)?;
+        .redeem(state, begun, code)
+        .await?;
     let user = admit(state, visitor, tenant, provider, claims).await?;
     open_session(state, visitor, tenant, user).await
 }
@@ -136,17 +137,24 @@ async fn take(
         .filter(|text| text.len() <= LONGEST)
         .and_then(SignInState::parse)
         .ok_or(EntryError::SignInFailed)?;
-    let browser = state.sign_ins().browser(headers).unwrap_or_default();
-    let mut tx = state.database().tenant(&begun.tenant).await?;
     let now = state.clock().now();
-    let good = take_sign_in(&mut tx, &begun.hash(), &hash_of(&browser), now).await?;
-    let provider = find_provider(&mut tx).await?;
+    let beginning = state
+        .sign_ins()
+        .begun_by(headers, &begun, now)
+        .ok_or_else(|| {
+            let reason = "nothing was begun with this state by this browser in time";
+            refused(&begun.tenant, reason)
+        })?;
+    let mut tx = state.database().tenant(&begun.tenant).await?;
+    let provider = find_provider(&mut tx)
+        .await?
+        .ok_or(EntryError::SignInFailed)?;
+    let (ends, browser) = (beginning.ends, &beginning.browser_hash);
+    let is_first = use_sign_in(&mut tx, &begun.hash(), browser, ends, now).await?;
     tx.commit().await?;
-    if !good {
-        let reason = "nothing was begun with this state by this browser in time";
-        return Err(refused(&begun.tenant, reason));
+    if !is_first {
+        return Err(refused(&begun.tenant, "the state was used before"));
     }
-    let provider = provider.ok_or(EntryError::SignInFailed)?;
     Ok((begun, provider))
 }
 
@@ -162,6 +170,7 @@ async fn admit(
         email,
         name,
     } = claims;
+    let default_role = provider.newcomers_role();
     let domains = &provider.email_domains;
     if !domains.is_empty() && !domains.contains(&email.host()) {
         return Err(refused(
@@ -178,15 +187,15 @@ async fn admit(
             name,
             password_hash: state.passwords().hash(generate_password()).await?,
         },
-        default_role: provider.default_role,
+        default_role,
     };
     let now = state.clock().now();
     let mut tx = state.database().registrar().begin().await?;
     let recognised = admit_vouched(&mut tx, tenant, &vouched, now)
         .await
         .map_err(after_refusal)?;
-    let Recognised { user, admitted_as } = recognised
-        .ok_or_else(|| refused(tenant, "neither a member nor invited, or known elsewhere"))?;
+    let Recognised { user, admitted_as } =
+        recognised.ok_or_else(|| refused(tenant, "no member, and neither new here nor invited"))?;
     if let Some(role) = admitted_as {
         let author = visitor.person(user, vouched.email.as_str());
         let deed = Deed::done(
@@ -238,6 +247,7 @@ async fn open_session(
         user,
         tenant: Some(tenant.clone()),
         epoch: account.token_epoch,
+        opened_with: OpenedWith::IdentityProvider,
     };
     let refresh = RefreshToken::generate();
     insert_session(&mut tx, &session, now).await?;
@@ -246,7 +256,7 @@ async fn open_session(
     let deed = Deed::done(
         Action::SESSION_BEGIN,
         AuditedObject::one("session", session.id),
-        json!({ "with": "identity_provider" }),
+        json!({ "with": session.opened_with.as_str() }),
     );
     record_in(&mut tx, &author, Some(tenant), &deed, now).await?;
     tx.commit().await?;

@@ -6,9 +6,13 @@
 //! | `callback` | the browser is back: is the answer the one to our question, and who is it? |
 //! | `begun` | what binds the two: a state that only this browser has, good once |
 //! | `provider` | what is asked of the provider, and what its tokens must say |
+//! | `known` | what providers said about themselves, asked once in some minutes |
+//! | `calls` | how many providers are called at once |
 
 mod begun;
 mod callback;
+mod calls;
+mod known;
 mod provider;
 mod start;
 
@@ -17,6 +21,7 @@ use utoipa_axum::routes;
 use crate::auth::{Access, Routes};
 
 pub use begun::SignIns;
+pub use known::KnownProviders;
 
 /// Where the provider sends the browser back to, below the API's address.
 pub const CALLBACK: &str = "/api/v1/auth/oidc/callback";

@@ -1,20 +1,21 @@
 //! What is asked of a tenant's identity provider, and what its tokens must say.
 
-use axum::http::Uri;
 use openidconnect::{
-    AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
-    EndpointNotSet, EndpointSet, HttpRequest, IssuerUrl, Nonce, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
-    core::{CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata},
+    AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
+    CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, Nonce,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
+    core::{CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm},
 };
 use unity_shared::{
-    clock::Clock,
     ids::TenantId,
     people::{EmailAddress, IdentityProvider},
     telemetry::chain,
 };
 
-use super::begun::{SignInState, SignIns};
+use super::{
+    begun::{SignInState, SignIns},
+    known::WhichProvider,
+};
 use crate::{
     error::{ApiError, EntryError},
     outbound::{Outbound, OutboundError},
@@ -46,7 +47,7 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
 /// A provider that has said where its parts are.
 pub struct Provider {
     client: Connected,
-    outbound: Outbound,
+    which: WhichProvider,
 }
 
 /// Whom the provider means.
@@ -60,34 +61,30 @@ pub struct Claims {
 }
 
 impl Provider {
-    /// Asks the provider where its parts are and for its keys.
-    pub async fn discover(
+    /// The provider with its parts and keys, as it said lately or says now. What does not depend on it is
+    /// looked at first: an installation that cannot take an answer asks nobody.
+    pub async fn find(
         state: &ApiState,
         tenant: &TenantId,
-        provider: IdentityProvider,
+        provider: &IdentityProvider,
     ) -> Result<Self, ApiError> {
-        let outbound = state.outbound().clone();
-        let issuer =
-            IssuerUrl::new(provider.issuer).map_err(|error| unavailable(tenant, &error))?;
-        let metadata = CoreProviderMetadata::discover_async(issuer, &caller(&outbound))
-            .await
-            .map_err(|error| unavailable(tenant, &error))?;
-        // The browser is sent there, so it must be an address and not a script.
-        let entrance = metadata.authorization_endpoint().as_str().parse::<Uri>();
-        if !entrance.is_ok_and(|uri| outbound.takes(&uri)) {
-            return Err(unavailable(tenant, &OutboundError::Address));
-        }
-        let secret = state.open_for(tenant, &provider.sealed_secret)?;
         let redirect = state.redirect_uri().ok_or_else(no_public_url)?;
         let redirect = RedirectUrl::new(redirect).map_err(|_| no_public_url())?;
-        let client_id = ClientId::new(provider.client_id);
+        let secret = state.open_for(tenant, &provider.sealed_secret)?;
+        let which = WhichProvider {
+            tenant: tenant.clone(),
+            issuer: provider.issuer.clone(),
+            version: provider.version,
+        };
+        let known = state.known_providers();
+        let metadata = known.find(&which, state.outbound(), state.clock()).await?;
         let client = CoreClient::from_provider_metadata(
-            metadata,
-            client_id,
+            (*metadata).clone(),
+            ClientId::new(provider.client_id.clone()),
             Some(ClientSecret::new(secret)),
         )
         .set_redirect_uri(redirect);
-        Ok(Self { client, outbound })
+        Ok(Self { client, which })
     }
 
     /// Where the browser is sent to.
@@ -106,50 +103,59 @@ impl Provider {
         url.into()
     }
 
-    /// Exchanges the code for a token and answers whom it means; absent = it is not a token for us, in
-    /// answer to this very question, about somebody whose address is verified. The log says why.
+    /// Exchanges the code for a token and answers whom it means, if it is a token for us, in answer to this
+    /// very question, about somebody whose address is verified. If not, the log says why.
     pub async fn redeem(
         &self,
-        sign_ins: &SignIns,
-        state: &SignInState,
+        state: &ApiState,
+        begun: &SignInState,
         code: String,
-        clock: &Clock,
-    ) -> Option<Claims> {
-        match self.try_redeem(sign_ins, state, code, clock).await {
-            Ok(claims) => Some(claims),
+    ) -> Result<Claims, ApiError> {
+        let known = state.known_providers();
+        let _call = known.calls().begin(&self.which.tenant).await?;
+        match self.try_redeem(state, begun, code).await {
+            Ok(claims) => Ok(claims),
             Err(reason) => {
-                tracing::warn!(tenant_id = %state.tenant, reason, "a sign-in was refused");
-                None
+                tracing::warn!(tenant_id = %self.which.tenant, reason, "a sign-in was refused");
+                Err(EntryError::SignInFailed.into())
             }
         }
     }
 
     async fn try_redeem(
         &self,
-        sign_ins: &SignIns,
-        state: &SignInState,
+        state: &ApiState,
+        begun: &SignInState,
         code: String,
-        clock: &Clock,
     ) -> Result<Claims, String> {
+        let (sign_ins, clock) = (state.sign_ins(), state.clock());
         let request = self
             .client
             .exchange_code(AuthorizationCode::new(code))
             .map_err(|error| chain(&error))?
-            .set_pkce_verifier(PkceCodeVerifier::new(sign_ins.verifier(state)));
+            .set_pkce_verifier(PkceCodeVerifier::new(sign_ins.verifier(begun)));
         let tokens = request
-            .request_async(&caller(&self.outbound))
+            .request_async(&caller(state.outbound()))
             .await
             .map_err(|error| chain(&error))?;
         let token = tokens.id_token().ok_or("there is no ID token")?;
-        let nonce = Nonce::new(sign_ins.nonce(state));
+        let nonce = Nonce::new(sign_ins.nonce(begun));
         let verifier = self
             .client
             .id_token_verifier()
             .set_allowed_algs(ALGORITHMS)
             .set_time_fn(|| clock.now());
-        let claims = token
-            .claims(&verifier, &nonce)
-            .map_err(|error| chain(&error))?;
+        let claims = match token.claims(&verifier, &nonce) {
+            Ok(claims) => claims,
+            Err(error) => {
+                if matches!(error, ClaimsVerificationError::SignatureVerification(_)) {
+                    // Its keys may be others by now; whoever begins again is judged by those.
+                    let known = state.known_providers();
+                    known.forget(&self.which, clock.now()).await;
+                }
+                return Err(chain(&error));
+            }
+        };
         if claims.email_verified() != Some(true) {
             return Err("the address is not verified".to_owned());
         }
@@ -171,7 +177,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The library speaks through our own client.
-fn caller(
+pub fn caller(
     outbound: &Outbound,
 ) -> impl Fn(
     HttpRequest,
@@ -184,11 +190,6 @@ fn caller(
         let outbound = outbound.clone();
         Box::pin(async move { outbound.send(request).await })
     }
-}
-
-fn unavailable(tenant: &TenantId, error: &(dyn std::error::Error + 'static)) -> ApiError {
-    tracing::warn!(tenant_id = %tenant, error = chain(error), "an identity provider is no help");
-    EntryError::ProviderUnavailable.into()
 }
 
 fn no_public_url() -> ApiError {

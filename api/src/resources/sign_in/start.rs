@@ -8,14 +8,11 @@ use axum::{
 use unity_shared::{
     db::TenantTx,
     ids::TenantId,
-    people::{IdentityProvider, begin_sign_in, find_identity_provider},
+    people::{IdentityProvider, find_identity_provider},
     tenancy::{TenantStatus, find_tenant},
 };
 
-use super::{
-    begun::{SignInState, hash_of, new_browser},
-    provider::Provider,
-};
+use super::{begun::SignInState, provider::Provider};
 use crate::{
     error::ApiError,
     extract::{NoParameters, PathId},
@@ -39,8 +36,11 @@ use crate::{
          content_type = "application/problem+json"),
         (status = 409, description = "The installation does not say at which address it is found.",
          body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The provider does not answer as one.", body = ProblemBody,
-         content_type = "application/problem+json"),
+        (status = 424, description = "The provider does not answer as one. That is remembered for half a minute.",
+         body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, or too many wait for the provider's answer.",
+         body = ProblemBody, content_type = "application/problem+json",
+         headers(("Retry-After" = u64, description = "Seconds."))),
     ),
 )]
 pub async fn start_sign_in(
@@ -51,17 +51,14 @@ pub async fn start_sign_in(
     let mut tx = state.database().tenant(&tenant).await?;
     let provider = find_provider(&mut tx).await?.ok_or(ApiError::NotFound)?;
     drop(tx);
-    let provider = Provider::discover(&state, &tenant, provider).await?;
-    let (begun, browser) = (SignInState::new(&tenant), new_browser());
-    let mut tx = state.database().tenant(&tenant).await?;
-    let now = state.clock().now();
-    begin_sign_in(&mut tx, &begun.hash(), &hash_of(&browser), now).await?;
-    tx.commit().await?;
+    let provider = Provider::find(&state, &tenant, &provider).await?;
+    let begun = SignInState::new(&tenant);
     let location = [(
         header::LOCATION,
         provider.entrance(state.sign_ins(), &begun),
     )];
-    let cookie = [(header::SET_COOKIE, state.sign_ins().set_cookie(&browser)?)];
+    let cookie = state.sign_ins().set_cookie(&begun, state.clock().now())?;
+    let cookie = [(header::SET_COOKIE, cookie)];
     Ok((StatusCode::SEE_OTHER, location, cookie).into_response())
 }
 

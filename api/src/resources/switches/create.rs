@@ -14,7 +14,7 @@ use unity_shared::{
     db::DbError,
     ids::{SwitchId, TenantId},
     jobs::{Switch, SwitchAction, SwitchScope, insert_switch},
-    tenancy::insert_platform_answer,
+    tenancy::{find_tenant, insert_platform_answer},
 };
 
 use super::tell_gate;
@@ -23,7 +23,10 @@ use crate::{
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, Object},
     problem::ProblemBody,
-    resources::repeat::{after_failure, find_before},
+    resources::{
+        refuse_gone_status,
+        repeat::{after_failure, find_before},
+    },
     state::ApiState,
     violations::Violations,
 };
@@ -71,6 +74,8 @@ const LONGEST: TimeDelta = TimeDelta::days(366);
     responses(
         (status = 201, description = "It is on.", body = Switch,
          headers(("Location" = String, description = "The switch."))),
+        (status = 409, description = "The tenant is deleted.", body = ProblemBody,
+         content_type = "application/problem+json"),
         (status = 422, description = "Values that cannot be accepted.", body = ProblemBody,
          content_type = "application/problem+json"),
     ),
@@ -87,6 +92,11 @@ pub async fn create_switch(
         return Ok(before);
     }
     let switch = order.accept(&state)?;
+    if let Some(tenant) = &switch.scope.tenant {
+        let mut tx = state.database().tenant(tenant).await?;
+        let tenant = find_tenant(&mut tx).await?.ok_or_else(unknown_tenant)?;
+        refuse_gone_status(tenant.status)?;
+    }
     match write(&state, &author, &switch, request.as_ref()).await {
         Ok(()) => {
             tell_gate(&state).await;

@@ -4,6 +4,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use unity_shared::{
     ids::TenantId,
+    people::count_expired_places,
     telemetry::chain,
     tenancy::{Quota, QuotaReport, QuotaUsage, find_tenant, list_quota_usage},
 };
@@ -50,6 +51,7 @@ pub async fn get_usage(
     let mut tx = state.database().tenant(&id).await?;
     let tenant = find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
     let counted = list_quota_usage(&mut tx).await?;
+    let expired = count_expired_places(&mut tx, state.clock().now()).await?;
     drop(tx);
     let calls = calls_this_hour(&state, &id).await;
     let quotas = QuotaReport::of(|quota| {
@@ -58,11 +60,10 @@ pub async fn get_usage(
             Quota::ApiCallsPerHour => calls,
             // The cluster counts these; nobody has asked it before the first job that provisions.
             Quota::CpuCores | Quota::MemoryGb | Quota::StorageGb => counted,
-            Quota::KubernetesClusters
-            | Quota::Plugins
-            | Quota::Users
-            | Quota::SshKeys
-            | Quota::Certificates => Some(counted.unwrap_or(0)),
+            Quota::Users => Some(counted.unwrap_or(0).saturating_sub(expired)),
+            Quota::KubernetesClusters | Quota::Plugins | Quota::SshKeys | Quota::Certificates => {
+                Some(counted.unwrap_or(0))
+            }
         };
         let limit = quota.of(&tenant.resource_quota);
         QuotaUsage { limit, used }
