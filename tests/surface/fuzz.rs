@@ -13,7 +13,12 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use reqwest::{Client, redirect::Policy};
 
-use self::{ground::Ground, random::Random, requests::Request, verdicts::Findings};
+use self::{
+    ground::{Ground, in_order},
+    random::Random,
+    requests::Request,
+    verdicts::Findings,
+};
 use super::operations::operations;
 
 /// How many requests, and which.
@@ -56,7 +61,7 @@ async fn no_request_is_answered_otherwise_than_the_document_says() {
     let ground = Ground::prepare().await;
     let client = Client::builder().redirect(Policy::none()).build().unwrap();
     let mut findings = Findings::default();
-    for operation in ground.in_order(operations(&ground.stack).await) {
+    for operation in in_order(operations(&ground.stack).await) {
         for (role, caller, is_let_in) in ground.callers(&operation) {
             let path = ground.path(&operation, role).await;
             let all = requests::of(&ground, &operation, &path, &mut random);

@@ -66,20 +66,20 @@ async fn a_member_is_compared_with_the_version_that_was_seen_also_when_nothing_i
         .await;
     let path = format!("/api/v1/tenants/acme/members/{}", person.id);
     let seen = acme.get(&path).await.expect(200).header("etag").to_owned();
-    let patch = |tag: String, body: Value| {
+    let change = |tag: String, body: Value| {
         let (acme, path) = (acme.clone(), path.clone());
         async move { send_if(&acme, Method::PATCH, &path, &tag, &body).await }
     };
-    patch(seen.clone(), json!({})).await.expect(200);
-    patch(seen.clone(), json!({ "role": "member" }))
+    change(seen.clone(), json!({})).await.expect(200);
+    change(seen.clone(), json!({ "role": "member" }))
         .await
         .expect(200);
     for body in [json!({}), json!({ "role": "admin" })] {
-        patch(seen.clone(), body)
+        change(seen.clone(), body)
             .await
             .problem(412, "precondition.failed");
     }
-    let refused = patch("*".to_owned(), json!({ "role": null })).await;
+    let refused = change("*".to_owned(), json!({ "role": null })).await;
     let refused = refused.problem(422, "validation.failed");
     assert_eq!(refused.json["errors"][0]["pointer"], "/role");
     let shown = acme.get(&path).await.expect(200);

@@ -9,6 +9,7 @@ mod optional_json;
 mod own_words;
 mod path;
 mod query;
+mod whole;
 
 pub use idempotency::{Idempotency, IdempotentRequest};
 pub use if_match::{IfMatch, etag};
@@ -18,3 +19,4 @@ pub use object::Object;
 pub use optional_json::OptionalJson;
 pub use path::{PathId, PathIds, PoolName};
 pub use query::{NoParameters, QueryParameters};
+pub use whole::{whole, whole_or_null, whole_stated, wholes_by_name, with_plain_numbers};

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use unity_shared::tenancy::Role;
 
 use super::canary::{CANARY, Planted, plant};
-use crate::harness::{Caller, Mailbox, SECRET_KEY, Stack, StackOptions, eventually, servers};
+use crate::harness::{Caller, Mail, Mailbox, SECRET_KEY, Stack, StackOptions, eventually, servers};
 
 /// A process of ours that logs at the finest level into a file.
 struct Logged {
@@ -156,7 +156,7 @@ async fn no_log_holds_a_secret_and_no_line_of_a_tenant_holds_another_tenants_tex
             .mails()
             .iter()
             .filter(|mail| mail.body().contains("um_"))
-            .map(|mail| mail.token()),
+            .map(Mail::token),
     );
     let logs = [api.end().await, worker.end().await];
     for log in &logs {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     fields::{bounds, fields, with_text},
-    ground::Ground,
+    ground::{Ground, in_order},
 };
 use crate::{
     harness::{Answer, Caller},
@@ -66,7 +66,7 @@ fn is_refused(answer: &Answer) -> bool {
 async fn a_body_is_taken_or_refused_at_every_boundary_as_its_schema_says() {
     let ground = Ground::prepare().await;
     let (mut tried, mut faults, mut excused) = (0, Vec::new(), BTreeSet::new());
-    for operation in ground.in_order(operations(&ground.stack).await) {
+    for operation in in_order(operations(&ground.stack).await) {
         let (Some(schema), Some(body)) = (ground.schema(&operation), ground.body(&operation))
         else {
             continue;

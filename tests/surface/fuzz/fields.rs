@@ -1,6 +1,7 @@
 //! The fields of a body as its schema has them, and values at each of their boundaries.
 
 use serde_json::{Value, json};
+use unity_shared::clock::Clock;
 
 use crate::surface::{contract::schema::resolve, operations::example};
 
@@ -33,7 +34,7 @@ fn collect(document: &Value, schema: &Value, way: &[String], found: &mut Vec<Fie
     }
     let schema = first_choice(document, schema);
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        let way = [way, &[name.clone()]].concat();
+        let way = [way, std::slice::from_ref(name)].concat();
         found.push(Field {
             way: way.clone(),
             schema: field.clone(),
@@ -103,7 +104,9 @@ pub fn bounds(document: &Value, schema: &Value) -> Vec<Bound> {
         }
     }
     if let Some(values) = schema["enum"].as_array() {
-        values.iter().for_each(|value| add(value.to_string(), true));
+        for value in values {
+            add(value.to_string(), true);
+        }
         add("\"no such value\"".to_owned(), false);
     } else if is("string") {
         texts(schema, &mut add);
@@ -128,7 +131,7 @@ fn texts(schema: &Value, add: &mut impl FnMut(String, bool)) {
     let quoted = |text: String| json!(text).to_string();
     match schema["format"].as_str() {
         Some("date-time") => {
-            let soon = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+            let soon = Clock::system().now() + chrono::TimeDelta::hours(1);
             add(quoted(soon.to_rfc3339()), true);
             for bad in [
                 "",
@@ -169,9 +172,9 @@ fn texts(schema: &Value, add: &mut impl FnMut(String, bool)) {
         let example = schema["example"]
             .as_str()
             .or(schema["examples"][0].as_str());
-        example
-            .into_iter()
-            .for_each(|text| add(quoted(text.to_owned()), true));
+        if let Some(text) = example {
+            add(quoted(text.to_owned()), true);
+        }
         add(quoted("\u{7}".to_owned()), false);
         return;
     }
@@ -200,6 +203,7 @@ fn texts(schema: &Value, add: &mut impl FnMut(String, bool)) {
 fn numbers(schema: &Value, add: &mut impl FnMut(String, bool)) {
     if let Some(least) = schema["minimum"].as_i64() {
         add(least.to_string(), true);
+        add(format!("{least}.0"), true);
         add((least - 1).to_string(), false);
     }
     if let Some(most) = schema["maximum"].as_i64() {
@@ -267,18 +271,14 @@ pub fn with_text(body: &Value, way: &[String], text: &str) -> String {
 }
 
 fn step_into<'a>(place: &'a mut Value, name: &str) -> &'a mut Value {
-    match name.parse::<usize>() {
-        Ok(index) => {
-            if place.get(index).is_none() {
-                *place = json!([null]);
-            }
-            &mut place[index]
+    if let Ok(index) = name.parse::<usize>() {
+        if place.get(index).is_none() {
+            *place = json!([null]);
         }
-        Err(_) => {
-            if !place.is_object() {
-                *place = json!({});
-            }
-            &mut place[name]
-        }
+        return &mut place[index];
     }
+    if !place.is_object() {
+        *place = json!({});
+    }
+    &mut place[name]
 }

@@ -71,25 +71,6 @@ impl Ground {
         }
     }
 
-    /// In an order in which what is made can be seen before it is taken away.
-    pub fn in_order(&self, mut operations: Vec<Operation>) -> Vec<Operation> {
-        operations.sort_by_key(|operation| {
-            let is_last = LAST_STEPS.contains(&operation.name.as_str());
-            let is_for_all = FOR_EVERYBODY.contains(&operation.name.as_str());
-            let turn = match operation.method.as_str() {
-                // Before there is a provider that does not answer.
-                _ if operation.name == "start_sign_in" => -1,
-                _ if is_for_all => 4,
-                _ if is_last => 3,
-                "POST" | "PUT" | "PATCH" => 0,
-                "GET" => 1,
-                _ => 2,
-            };
-            (turn, operation.name.clone())
-        });
-        operations
-    }
-
     /// Callers of each sort, and whether the operation lets them in.
     pub fn callers(&self, operation: &Operation) -> Vec<(&'static str, Caller, bool)> {
         let mut callers: Vec<_> = self
@@ -176,6 +157,25 @@ impl Ground {
         }
         Some(body)
     }
+}
+
+/// In an order in which what is made can be seen before it is taken away.
+pub fn in_order(mut operations: Vec<Operation>) -> Vec<Operation> {
+    operations.sort_by_key(|operation| {
+        let is_last = LAST_STEPS.contains(&operation.name.as_str());
+        let is_for_all = FOR_EVERYBODY.contains(&operation.name.as_str());
+        let turn = match operation.method.as_str() {
+            // Before there is a provider that does not answer.
+            _ if operation.name == "start_sign_in" => -1,
+            _ if is_for_all => 4,
+            _ if is_last => 3,
+            "POST" | "PUT" | "PATCH" => 0,
+            "GET" => 1,
+            _ => 2,
+        };
+        (turn, operation.name.clone())
+    });
+    operations
 }
 
 async fn tenant_with_objects(stack: &Stack, name: &str) -> Objects {

@@ -76,11 +76,11 @@ async fn bytes_that_are_no_request_are_refused_and_the_next_request_is_answered(
     for method in METHODS {
         heads.push((method.to_owned(), HEADS[10].to_vec()));
     }
-    let long = [HEADS[11], b"\r\nX: ", &[b'x'; 600_000]].concat();
+    let long = [HEADS[11], b"\r\nX: ", &vec![b'x'; 600_000]].concat();
     heads.push(("GET".to_owned(), long));
     let longer = [
         b"/api/v1/jobs?kind=".as_slice(),
-        &[b'x'; 200_000],
+        &vec![b'x'; 200_000],
         b" HTTP/1.1\r\nHost: a",
     ]
     .concat();

@@ -216,11 +216,11 @@ impl Request {
         if let Some(key) = &caller.key {
             request = request.bearer_auth(key);
         }
-        let states = |wanted: &str| self.headers.iter().any(|(name, _)| *name == wanted);
-        if !states("accept") {
+        let is_given = |wanted: &str| self.headers.iter().any(|(name, _)| *name == wanted);
+        if !is_given("accept") {
             request = request.header("accept", "application/json");
         }
-        if self.body.is_some() && !states("content-type") {
+        if self.body.is_some() && !is_given("content-type") {
             request = request.header("content-type", "application/json");
         }
         for (name, value) in &self.headers {
@@ -387,8 +387,9 @@ fn parameters(
             let value = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
-            let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            all.push(right.with_query(&format!("{name}={value}")));
+            let encoded = value.bytes().map(|byte| format!("%{byte:02X}"));
+            let encoded = encoded.collect::<Vec<_>>().concat();
+            all.push(right.with_query(&format!("{name}={encoded}")));
         }
         for _ in 0..6 {
             let nasty = random.one_of(&NASTY_PARAMETERS);

@@ -22,7 +22,7 @@ use crate::{
     audit::By,
     auth::{Actor, Caller},
     error::ApiError,
-    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId},
+    extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, PathId, whole},
     openapi::TenantRole,
     problem::ProblemBody,
     resources::{
@@ -41,6 +41,7 @@ pub struct ActAsOrder {
     #[schema(min_length = 1, max_length = 500, format = "words")]
     reason: String,
     /// For how long.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 60)]
     minutes: i64,
     /// As what: a role within the tenant.

@@ -12,6 +12,7 @@ use unity_shared::{
 use crate::{
     auth::{Actor, Caller},
     error::ApiError,
+    extract::whole_or_null,
     openapi::{KeyRole, ScopeName},
     violations::Violations,
 };
@@ -36,6 +37,7 @@ pub struct KeyOrder {
     expires_at: Option<DateTime<Utc>>,
     /// Requests a second that it may make; without it as many as the plan says. More than the plan says
     /// is worth no more, and a key that is made with a key that has a rate has that one's at most.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 100_000)]
     rate_limit_per_second: Option<i64>,
 }

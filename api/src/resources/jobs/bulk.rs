@@ -17,7 +17,12 @@ use unity_shared::{
 };
 
 use super::{order::check_labels, repeat::LOOK_AFTER};
-use crate::{error::ApiError, extract::Object, openapi::Labels, violations::Violations};
+use crate::{
+    error::ApiError,
+    extract::{Object, whole_or_null},
+    openapi::Labels,
+    violations::Violations,
+};
 
 /// Which jobs, and how many of them.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -27,6 +32,7 @@ pub struct BulkOrder {
     #[schema(value_type = BulkFilter)]
     filter: Object<BulkFilter>,
     /// Most jobs, oldest first. Absent = 1000.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }

@@ -13,6 +13,7 @@ use unity_shared::{
 
 use crate::{
     error::ApiError,
+    extract::whole_or_null,
     openapi::{LONGEST_LABEL_KEY, LONGEST_LABEL_VALUE, Labels, MOST_LABELS},
     state::ApiState,
     violations::{Violations, escape_segment},
@@ -34,17 +35,21 @@ pub struct JobOrder {
     #[schema(value_type = Object)]
     payload: Value,
     /// 0 (last) to 9 (first) among the tenant's waiting jobs. Absent = 5.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 0, maximum = 9)]
     priority: Option<i64>,
     /// Not before this instant; one that has passed means now. Not together with `delay_seconds`.
     run_at: Option<DateTime<Utc>>,
     /// Not before so many seconds have passed, up to a year. Not together with `run_at`.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 0, maximum = 31_536_000)]
     delay_seconds: Option<i64>,
     /// Longest time of one attempt. Absent = the kind's.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 86_400)]
     timeout_seconds: Option<i64>,
     /// Most attempts. Absent = the kind's.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 100)]
     max_attempts: Option<i64>,
     /// At most one job of the tenant with the same key runs at a time. Absent = the kind's.

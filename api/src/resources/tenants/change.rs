@@ -20,7 +20,7 @@ use crate::{
     audit::By,
     auth::Caller,
     error::ApiError,
-    extract::{IfMatch, JsonBody, NoParameters, PathId},
+    extract::{IfMatch, JsonBody, NoParameters, PathId, with_plain_numbers},
     merge_patch::Stated,
     problem::ProblemBody,
     state::ApiState,
@@ -224,6 +224,7 @@ fn merge_quota(
     stated: Map<String, Value>,
 ) -> Result<QuotaOverrides, ApiError> {
     let defect = |error: serde_json::Error| ApiError::Defect(error.to_string());
+    let stated = with_plain_numbers(stated);
     read_quota(&stated)?;
     let mut merged = serde_json::to_value(before).map_err(defect)?;
     if let Value::Object(merged) = &mut merged {

@@ -23,7 +23,9 @@ use crate::{
     auth::Caller,
     enqueue::announce_limits,
     error::ApiError,
-    extract::{IfMatch, JsonBody, NoParameters, PathId, etag},
+    extract::{
+        IfMatch, JsonBody, NoParameters, PathId, etag, whole, whole_or_null, wholes_by_name,
+    },
     openapi::KindLimits,
     problem::ProblemBody,
     state::ApiState,
@@ -37,17 +39,21 @@ use crate::{
 pub struct JobLimitsOrder {
     /// Most jobs that run at the same time over all kinds and queues. 0 holds every job back. On the plan
     /// `free` up to 500, on `pro` up to 2000.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 10_000)]
     max_concurrent: i64,
     /// Most jobs of a kind that run at the same time. A kind that is not named has no limit of its own.
     /// Each can be as high as the plan lets `max_concurrent` be, and so higher than it is: then it takes
     /// hold when `max_concurrent` is raised.
+    #[serde(default, deserialize_with = "wholes_by_name")]
     #[schema(value_type = Option<KindLimits>)]
     per_kind: Option<BTreeMap<String, i64>>,
     /// Share of the fleet against other tenants with waiting jobs. On `free` up to 100, on `pro` up to 500.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 1000)]
     weight: Option<i64>,
     /// Most jobs that wait at the same time. On `free` up to 1 000 000, on `pro` up to 10 000 000.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 0, maximum = 100_000_000)]
     max_waiting: Option<i64>,
 }

@@ -10,6 +10,7 @@ use unity_shared::{
 
 use crate::{
     error::ApiError,
+    extract::with_plain_numbers,
     problem::FieldError,
     violations::{Violations, escape_segment},
 };
@@ -65,7 +66,7 @@ impl TenantOrder {
             resource_quota,
             admin_email,
         } = self;
-        let quota = read_quota(&resource_quota.unwrap_or_default())?;
+        let quota = read_quota(&with_plain_numbers(resource_quota.unwrap_or_default()))?;
         let mut violations = Violations::default();
         let tenant_id = TenantId::parse(&id);
         match &tenant_id {

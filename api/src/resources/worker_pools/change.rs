@@ -14,7 +14,7 @@ use crate::{
     audit::By,
     enqueue::try_briefly,
     error::ApiError,
-    extract::{JsonBody, NoParameters, PathId, PoolName},
+    extract::{JsonBody, NoParameters, PathId, PoolName, whole_stated},
     merge_patch::Stated,
     problem::ProblemBody,
     resources::workers::alive_since,
@@ -28,7 +28,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct PoolPatch {
     /// Jobs at once of each worker; null = as each was started.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_stated")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 10_000)]
     concurrency: Stated<i64>,
     /// Whether its workers take no jobs; null = they do.
@@ -36,7 +36,7 @@ pub struct PoolPatch {
     #[schema(value_type = Option<bool>)]
     paused: Stated<bool>,
     /// How many workers the pool has, where a Deployment runs them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_stated")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 10_000)]
     replicas: Stated<i64>,
 }

@@ -73,13 +73,14 @@ pub async fn plant(stack: &Stack, mailbox: &Mailbox) -> Planted {
     let mut objects = objects_of(stack, "bravo", &admin).await;
     objects.insert("jobs", job);
     let document = document(stack).await;
+    let soon = json!(stack.clock.now() + chrono::TimeDelta::hours(1));
     let mut refused = Vec::new();
     for operation in operations(stack).await {
         let writes = [Method::POST, Method::PUT, Method::PATCH].contains(&operation.method);
         if !writes || WITHOUT_TEXT.contains(&operation.name.as_str()) {
             continue;
         }
-        let Some(body) = body_of(&document, &operation) else {
+        let Some(body) = body_of(&document, &operation, &soon) else {
             continue;
         };
         let caller = if operation.access == "system-admin" {
@@ -152,7 +153,7 @@ async fn write(caller: &Caller, method: Method, path: &str, body: &Value) -> Ans
         .await
 }
 
-fn body_of(document: &Value, operation: &Operation) -> Option<Value> {
+fn body_of(document: &Value, operation: &Operation, soon: &Value) -> Option<Value> {
     let method = operation.method.as_str().to_lowercase();
     let content = &document["paths"][&operation.path][method]["requestBody"]["content"];
     let (_, described) = content.as_object()?.iter().next()?;
@@ -160,7 +161,7 @@ fn body_of(document: &Value, operation: &Operation) -> Option<Value> {
     match operation.name.as_str() {
         "create_switch" => {
             body["scope"] = json!({ "tenant": "bravo" });
-            body["expires_at"] = json!(chrono::Utc::now() + chrono::TimeDelta::hours(1));
+            body["expires_at"] = soon.clone();
         }
         // A tenant's own people change nothing but its name.
         "change_tenant" => body = json!({ "name": format!("Name {CANARY}") }),
