@@ -7,8 +7,9 @@ ALTER TABLE users
 COMMENT ON COLUMN users.has_password IS 'false: a tenant''s identity provider made the account, so nobody knows its password; whoever proves the address may set one';
 COMMENT ON COLUMN users.orphaned_at IS 'since when they belong to nothing and nobody invites them; NULL: they do, or nobody has looked yet';
 -- Who becomes an administrator gets a first password, if they have none of their own.
-GRANT UPDATE (password_hash, must_change_password, has_password) ON users TO unity_operator;
-GRANT UPDATE (name, password_hash, has_password, token_epoch) ON users TO unity_registrar;
+GRANT SELECT (has_password), UPDATE (password_hash, must_change_password, has_password) ON users TO unity_operator;
+GRANT SELECT (has_password, token_epoch, disabled_at), UPDATE (name, password_hash, has_password, token_epoch)
+    ON users TO unity_registrar;
 
 ALTER TABLE sessions
     ADD COLUMN opened_with text NOT NULL DEFAULT 'password'
@@ -30,5 +31,8 @@ CREATE POLICY purger_sees_who_is_invited ON invitations FOR SELECT TO unity_purg
 GRANT SELECT (email, state, expires_at) ON invitations TO unity_purger;
 GRANT SELECT (email, orphaned_at), UPDATE (orphaned_at) ON users TO unity_purger;
 
+-- States that were used are forgotten by the scheduler, not by whoever signs in.
+CREATE POLICY engine_forgets ON sign_ins TO unity_engine USING (true) WITH CHECK (true);
+GRANT SELECT (expires_at), DELETE ON sign_ins TO unity_engine;
 COMMENT ON TABLE sign_ins IS 'states of sign-ins that were used, until they would have ended: each is good once';
 COMMENT ON COLUMN sign_ins.browser_hash IS 'SHA-256 of the cookie of the browser that used it';

@@ -12,15 +12,13 @@ use crate::db::{DbError, TenantTx};
 pub const SIGN_IN_LASTS: TimeDelta = TimeDelta::minutes(10);
 
 /// Uses the state of a sign-in to the transaction's tenant up, and answers whether it was not before. It
-/// is remembered until `ends`, when it is refused anyway; what has ended is forgotten.
+/// is remembered until `ends`, when it is refused anyway; see [`crate::sessions::expire_sessions`].
 pub async fn use_sign_in(
     tx: &mut TenantTx,
     state_hash: &[u8],
     browser_hash: &[u8],
     ends: DateTime<Utc>,
-    now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
-    forget_ended(tx, now).await?;
     let tenant = tx.tenant().clone();
     let done = sqlx::query!(
         "INSERT INTO sign_ins (tenant_id, state_hash, browser_hash, expires_at) VALUES ($1, $2, $3, $4)
@@ -33,16 +31,4 @@ pub async fn use_sign_in(
     .execute(tx.connection())
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-async fn forget_ended(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<(), DbError> {
-    let tenant = tx.tenant().clone();
-    sqlx::query!(
-        "DELETE FROM sign_ins WHERE tenant_id = $1 AND expires_at <= $2",
-        tenant.as_str(),
-        now,
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
 }

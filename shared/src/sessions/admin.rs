@@ -1,6 +1,7 @@
 //! What an installation's operators do with people.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
 use crate::{
     db::{DbError, Operator, PlatformTx},
@@ -16,31 +17,53 @@ pub struct NewPlatformAdmin {
     pub password_hash: String,
 }
 
-/// Makes somebody a system administrator. Who is known already and has a password keeps it; the answer says
-/// whether the given one was taken.
+/// Makes somebody a system administrator, in a transaction. Who is known already and has a password keeps
+/// it; the answer says whether the given one was taken.
 pub async fn insert_platform_admin(
     tx: &mut PlatformTx<Operator>,
     admin: &NewPlatformAdmin,
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
-    let is_new = sqlx::query_scalar!(
-        r#"INSERT INTO users (id, email, password_hash, must_change_password, created_at, platform_role)
-           VALUES ($1, $2, $3, true, $4, 'system-admin')
-           ON CONFLICT (lower(email)) DO UPDATE
-               SET platform_role = 'system-admin', has_password = true,
-                   password_hash = CASE WHEN users.has_password THEN users.password_hash
-                                        ELSE excluded.password_hash END,
-                   must_change_password = users.must_change_password OR NOT users.has_password,
-                   token_epoch = users.token_epoch + (NOT users.has_password)::int
-           RETURNING password_hash = $3 AS "is_new!""#,
+    let written = sqlx::query!(
+        "INSERT INTO users (id, email, password_hash, must_change_password, created_at, platform_role)
+         VALUES ($1, $2, $3, true, $4, 'system-admin')
+         ON CONFLICT (lower(email)) DO NOTHING",
         UserId::new().as_uuid(),
         admin.email,
         admin.password_hash,
         now,
     )
-    .fetch_one(tx.connection())
+    .execute(tx.connection())
     .await?;
-    Ok(is_new)
+    if written.rows_affected() == 1 {
+        return Ok(true);
+    }
+    sqlx::query!(
+        "UPDATE users SET platform_role = 'system-admin' WHERE lower(email) = lower($1)",
+        admin.email,
+    )
+    .execute(tx.connection())
+    .await?;
+    give_first_password(tx.connection(), &admin.email, &admin.password_hash).await
+}
+
+/// Gives somebody a first password whose account a tenant's identity provider made, and ends what it had
+/// opened. Answers whether it was so.
+pub(crate) async fn give_first_password(
+    connection: &mut PgConnection,
+    email: &str,
+    password_hash: &str,
+) -> Result<bool, DbError> {
+    let given = sqlx::query!(
+        "UPDATE users
+         SET password_hash = $2, must_change_password = true, has_password = true, token_epoch = token_epoch + 1
+         WHERE lower(email) = lower($1) AND NOT has_password",
+        email,
+        password_hash,
+    )
+    .execute(connection)
+    .await?;
+    Ok(given.rows_affected() == 1)
 }
 
 /// Keeps somebody out from now on, or lets them in again; the answer is whether they are known. Keeping

@@ -16,6 +16,7 @@ mod session;
 mod signing_key;
 mod token;
 
+pub(crate) use admin::give_first_password;
 pub use admin::{NewPlatformAdmin, insert_platform_admin, set_user_disabled};
 pub use attempts::{AttemptKey, LOGIN_WINDOW, count_attempts, forget_attempts};
 pub use expire::{Expired, expire_sessions};

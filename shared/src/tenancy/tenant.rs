@@ -12,6 +12,7 @@ use super::{
 use crate::{
     db::{DbError, Operator, PlatformTx, TenantTx},
     ids::{ApiKeyId, TenantId, TenantUid, UserId},
+    sessions::give_first_password,
 };
 
 /// One tenant.
@@ -83,14 +84,15 @@ pub struct NewAdmin {
     pub password_hash: String,
 }
 
-/// Writes the tenant, its first administrator and the counter of its events. A slug that is taken
-/// violates `tenants_pkey`.
+/// Writes the tenant, its first administrator and the counter of its events, and answers whether the
+/// administrator can log in with this very password: not if somebody of that address was known before and
+/// has their own. A slug that is taken violates `tenants_pkey`.
 pub async fn insert_tenant(
     tx: &mut PlatformTx<Operator>,
     tenant: &NewTenant,
     admin: &NewAdmin,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     let connection = tx.connection();
     sqlx::query!(
         "INSERT INTO tenants (id, uid, name, plan, resource_quota, created_at, updated_at)
@@ -115,19 +117,17 @@ pub async fn insert_tenant(
 
 /// A person who is known already keeps their password and becomes administrator of this tenant too. One
 /// who has none, because a tenant's identity provider made the account, gets it as somebody new does.
+/// Answers whether the password is theirs now.
 async fn insert_admin(
     connection: &mut PgConnection,
     tenant: &TenantId,
     admin: &NewAdmin,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    sqlx::query!(
+) -> Result<bool, DbError> {
+    let written = sqlx::query!(
         "INSERT INTO users (id, email, password_hash, must_change_password, created_at)
          VALUES ($1, $2, $3, true, $4)
-         ON CONFLICT (lower(email)) DO UPDATE
-             SET password_hash = excluded.password_hash, must_change_password = true, has_password = true,
-                 token_epoch = users.token_epoch + 1
-             WHERE NOT users.has_password",
+         ON CONFLICT (lower(email)) DO NOTHING",
         UserId::new().as_uuid(),
         admin.email,
         admin.password_hash,
@@ -135,6 +135,8 @@ async fn insert_admin(
     )
     .execute(&mut *connection)
     .await?;
+    let is_theirs = written.rows_affected() == 1
+        || give_first_password(connection, &admin.email, &admin.password_hash).await?;
     sqlx::query!(
         "INSERT INTO memberships (tenant_id, user_id, role, created_at)
          SELECT $1, id, 'tenant-admin', $3 FROM users WHERE lower(email) = lower($2)",
@@ -151,23 +153,7 @@ async fn insert_admin(
     )
     .execute(&mut *connection)
     .await?;
-    Ok(())
-}
-
-/// Whether the administrator can log in with this very password: not if somebody of that address was
-/// known before and kept their own.
-pub async fn has_own_password(
-    tx: &mut PlatformTx<Operator>,
-    admin: &NewAdmin,
-) -> Result<bool, DbError> {
-    let own = sqlx::query_scalar!(
-        r#"SELECT password_hash = $2 AS "own!" FROM users WHERE lower(email) = lower($1)"#,
-        admin.email,
-        admin.password_hash,
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    Ok(own.unwrap_or(false))
+    Ok(is_theirs)
 }
 
 /// Stores a key's hash. A system administrator's key has no tenant.

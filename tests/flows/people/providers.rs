@@ -152,5 +152,10 @@ async fn however_many_begin_nobodys_sign_in_is_lost_until_ten_minutes_have_passe
     assert_eq!(first.get(&back).await.status(), 200);
     clock.advance(TimeDelta::minutes(10));
     refused(late.get(&too_late).await).await;
+    // That it was used is remembered no longer than it matters.
+    let used = "SELECT count(*) FROM sign_ins";
+    assert_eq!(stack.count(used).await, 1);
+    stack.tick().await;
+    assert_eq!(stack.count(used).await, 0);
     stack.stop().await;
 }

@@ -150,7 +150,7 @@ async fn take(
         .await?
         .ok_or(EntryError::SignInFailed)?;
     let (ends, browser) = (beginning.ends, &beginning.browser_hash);
-    let is_first = use_sign_in(&mut tx, &begun.hash(), browser, ends, now).await?;
+    let is_first = use_sign_in(&mut tx, &begun.hash(), browser, ends).await?;
     tx.commit().await?;
     if !is_first {
         return Err(refused(&begun.tenant, "the state was used before"));
