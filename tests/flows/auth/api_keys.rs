@@ -206,7 +206,7 @@ async fn a_key_that_is_made_with_a_key_neither_outlives_nor_outruns_it() {
 async fn a_tenant_has_a_thousand_live_keys_at_most_however_many_ask_at_once() {
     let (stack, _) = still_stack().await;
     let admin = stack.create_tenant("acme").await;
-    // One came with the tenant, and neither of the last two is in use.
+    // One came with the tenant, and neither of the last two is in use: two places are left.
     stack
         .change(
             "INSERT INTO api_keys (id, tenant_id, name, role, hash, prefix, created_at, revoked_at, expires_at)
@@ -217,7 +217,22 @@ async fn a_tenant_has_a_thousand_live_keys_at_most_however_many_ask_at_once() {
         )
         .await;
     let order = json!({ "name": "last" });
-    let asked = futures::future::join_all((0..8).map(|_| admin.post(KEYS, &order))).await;
+    // All of them are in the middle of it at the same moment.
+    let mut held = stack.owner().await;
+    for statement in ["BEGIN", "SELECT FROM tenants WHERE id = 'acme' FOR UPDATE"] {
+        sqlx::raw_sql(statement).execute(&mut held).await.unwrap();
+    }
+    let asking = futures::future::join_all((0..8).map(|_| admin.post(KEYS, &order)));
+    let let_go = async {
+        eventually("several wait", || async {
+            let waiting = "SELECT count(*) FROM pg_stat_activity
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            (stack.count(waiting).await >= 4).then_some(())
+        })
+        .await;
+        sqlx::raw_sql("COMMIT").execute(&mut held).await.unwrap();
+    };
+    let (asked, ()) = tokio::join!(asking, let_go);
     let made = asked.iter().filter(|answer| answer.status == 201).count();
     assert_eq!(made, 2, "two places were left");
     let refused = asked
