@@ -166,13 +166,11 @@ pub async fn remove_member(
     if let Some(refusal) = refuse(tx, user, false, means).await? {
         return Ok(refusal);
     }
-    let tenant = tx.tenant().clone();
     sqlx::query!(
-        "DELETE FROM memberships WHERE tenant_id = $1 AND user_id = $2",
-        tenant.as_str(),
+        r#"SELECT delete_own_membership($1) AS "gone!""#,
         user.as_uuid(),
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await
     .map_err(DbError::from)?;
     release_quota(tx, Quota::Users, 1).await?;

@@ -34,15 +34,16 @@ pub async fn begin_sign_in(
 async fn forget_sign_ins(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<(), DbError> {
     let tenant = tx.tenant().clone();
     sqlx::query!(
-        "DELETE FROM sign_ins
-         WHERE tenant_id = $1
-           AND (expires_at <= $2 OR state_hash IN (SELECT state_hash FROM sign_ins WHERE tenant_id = $1
-                                                   ORDER BY expires_at DESC OFFSET $3))",
+        r#"SELECT count(*) AS "gone!" FROM delete_own_sign_ins(ARRAY(
+               SELECT state_hash FROM sign_ins
+               WHERE tenant_id = $1
+                 AND (expires_at <= $2 OR state_hash IN (SELECT state_hash FROM sign_ins WHERE tenant_id = $1
+                                                         ORDER BY expires_at DESC OFFSET $3))))"#,
         tenant.as_str(),
         now,
         MOST_WAITING,
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
     Ok(())
 }
@@ -55,11 +56,8 @@ pub async fn take_sign_in(
     browser_hash: &[u8],
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
-    let tenant = tx.tenant().clone();
     let taken = sqlx::query_scalar!(
-        r#"DELETE FROM sign_ins WHERE tenant_id = $1 AND state_hash = $2
-           RETURNING browser_hash = $3 AND expires_at > $4 AS "good!""#,
-        tenant.as_str(),
+        r#"SELECT browser_hash = $2 AND expires_at > $3 AS "good!" FROM delete_own_sign_ins(ARRAY[$1::bytea])"#,
         state_hash,
         browser_hash,
         now,

@@ -16,26 +16,34 @@ pub struct NewPlatformAdmin {
     pub password_hash: String,
 }
 
-/// Makes somebody a system administrator. Who is known already keeps their password; the answer says
-/// whether the given one was taken.
+/// Makes somebody a system administrator, in a transaction. Who is known already keeps their password; the
+/// answer says whether the given one was taken.
 pub async fn insert_platform_admin(
     tx: &mut PlatformTx<Operator>,
     admin: &NewPlatformAdmin,
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
-    let is_new = sqlx::query_scalar!(
-        r#"INSERT INTO users (id, email, password_hash, must_change_password, created_at, platform_role)
-           VALUES ($1, $2, $3, true, $4, 'system-admin')
-           ON CONFLICT (lower(email)) DO UPDATE SET platform_role = 'system-admin'
-           RETURNING password_hash = $3 AS "is_new!""#,
+    let written = sqlx::query!(
+        "INSERT INTO users (id, email, password_hash, must_change_password, created_at, platform_role)
+         VALUES ($1, $2, $3, true, $4, 'system-admin')
+         ON CONFLICT (lower(email)) DO NOTHING",
         UserId::new().as_uuid(),
         admin.email,
         admin.password_hash,
         now,
     )
-    .fetch_one(tx.connection())
+    .execute(tx.connection())
     .await?;
-    Ok(is_new)
+    if written.rows_affected() == 1 {
+        return Ok(true);
+    }
+    sqlx::query!(
+        "UPDATE users SET platform_role = 'system-admin' WHERE lower(email) = lower($1)",
+        admin.email,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(false)
 }
 
 /// Keeps somebody out from now on, or lets them in again; the answer is whether they are known. Keeping

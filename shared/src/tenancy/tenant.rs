@@ -83,14 +83,15 @@ pub struct NewAdmin {
     pub password_hash: String,
 }
 
-/// Writes the tenant, its first administrator and the counter of its events. A slug that is taken
-/// violates `tenants_pkey`.
+/// Writes the tenant, its first administrator and the counter of its events, and answers whether the
+/// administrator can log in with this very password: not if somebody of that address was known before.
+/// A slug that is taken violates `tenants_pkey`.
 pub async fn insert_tenant(
     tx: &mut PlatformTx<Operator>,
     tenant: &NewTenant,
     admin: &NewAdmin,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     let connection = tx.connection();
     sqlx::query!(
         "INSERT INTO tenants (id, uid, name, plan, resource_quota, created_at, updated_at)
@@ -113,14 +114,15 @@ pub async fn insert_tenant(
     insert_admin(connection, &tenant.id, admin, now).await
 }
 
-/// A person who is known already keeps their password and becomes administrator of this tenant too.
+/// A person who is known already keeps their password and becomes administrator of this tenant too; the
+/// answer is whether they are new.
 async fn insert_admin(
     connection: &mut PgConnection,
     tenant: &TenantId,
     admin: &NewAdmin,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    sqlx::query!(
+) -> Result<bool, DbError> {
+    let written = sqlx::query!(
         "INSERT INTO users (id, email, password_hash, must_change_password, created_at)
          VALUES ($1, $2, $3, true, $4)
          ON CONFLICT (lower(email)) DO NOTHING",
@@ -147,23 +149,7 @@ async fn insert_admin(
     )
     .execute(&mut *connection)
     .await?;
-    Ok(())
-}
-
-/// Whether the administrator can log in with this very password: not if somebody of that address was
-/// known before and kept their own.
-pub async fn has_own_password(
-    tx: &mut PlatformTx<Operator>,
-    admin: &NewAdmin,
-) -> Result<bool, DbError> {
-    let own = sqlx::query_scalar!(
-        r#"SELECT password_hash = $2 AS "own!" FROM users WHERE lower(email) = lower($1)"#,
-        admin.email,
-        admin.password_hash,
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    Ok(own.unwrap_or(false))
+    Ok(written.rows_affected() == 1)
 }
 
 /// Stores a key's hash. A system administrator's key has no tenant.

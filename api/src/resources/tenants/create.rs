@@ -19,7 +19,7 @@ use unity_shared::{
     },
     tenancy::{
         ApiKey, LimitsAt, NewAdmin, Plan, ResourceQuota, Role, TenantStatus, generate_password,
-        has_own_password, hash_password, insert_api_key, insert_platform_answer, insert_tenant,
+        hash_password, insert_api_key, insert_platform_answer, insert_tenant,
     },
 };
 
@@ -182,7 +182,7 @@ async fn write(
         ..
     } = plans;
     let mut tx = state.database().operator().begin().await?;
-    insert_tenant(&mut tx, tenant, admin, *now).await?;
+    let is_new_admin = insert_tenant(&mut tx, tenant, admin, *now).await?;
     insert_api_key(
         &mut tx,
         Some(&tenant.id),
@@ -193,7 +193,6 @@ async fn write(
     )
     .await?;
     enqueue_as_operator(&mut tx, &tenant.id, job, *now).await?;
-    let is_new_admin = has_own_password(&mut tx, admin).await?;
     let created = plans.created(is_new_admin);
     if let Some(request) = request {
         keep_answer(&mut tx, request, &created, *now).await?;
