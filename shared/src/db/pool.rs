@@ -65,7 +65,7 @@ pub struct PlatformPool<'a, D: Duty> {
 const STATEMENT_TIMEOUT: &str = "30s";
 /// What every session starts with. Some are there so that nobody can set them for the login as a whole
 /// (`ALTER ROLE ... SET`, which each login may do to itself): what a connection asks for goes before it.
-const EVERY_SESSION: [(&str, &str); 6] = [
+const EVERY_SESSION: [(&str, &str); 5] = [
     ("statement_timeout", STATEMENT_TIMEOUT),
     // Nothing here runs long enough to be worth compiling; a wrong estimate, or the cost that stands for
     // "off" below, would look so.
@@ -74,7 +74,6 @@ const EVERY_SESSION: [(&str, &str); 6] = [
     ("search_path", "public,pg_temp"),
     ("default_transaction_read_only", "off"),
     ("row_security", "on"),
-    ("app.tenant_id", ""),
 ];
 /// For statements about many tenants: one of them that holds its rows is left out after so long, see
 /// [`DbError::may_be_one_rows`]. Ours hold a row for as long as a commit takes.
@@ -269,9 +268,7 @@ fn open_with(
     let options = options
         .application_name("unity")
         .options(EVERY_SESSION)
-        .options(
-            (role == Some(Engine::ROLE)).then_some(("lock_timeout", LOCK_TIMEOUT_OF_MANY)),
-        )
+        .options((role == Some(Engine::ROLE)).then_some(("lock_timeout", LOCK_TIMEOUT_OF_MANY)))
         .options(by_index.then_some(LOOK_UP_BY_INDEX).into_iter().flatten())
         .options(role.map(|role| ("role", role)));
     PgPoolOptions::new()

@@ -48,12 +48,10 @@ pub use expire::{expire_jobs, select_late_jobs};
 pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 pub use kind::{JobKind, KindSpec, PayloadError};
-pub use lease::{
-    LeaseKey, Report, by_tenant, deliver_cancels, record_progress, renew_leases,
-};
+pub use lease::{LeaseKey, Report, by_tenant, deliver_cancels, record_progress, renew_leases};
 pub use read::{
-    FoundJob, JobFilter, Runner, find_job, find_jobs, find_jobs_of_nobody, find_runner, list_attempts,
-    list_jobs, locate_job,
+    FoundJob, JobFilter, Runner, find_job, find_jobs, find_jobs_of_nobody, find_runner,
+    list_attempts, list_jobs, locate_job,
 };
 pub use rescue::{Rescued, rescue_expired_leases, select_expired_leases};
 pub use retry::RetryPolicy;

@@ -283,9 +283,7 @@ fn in_order_of(wanted: &[(TenantId, JobId)], rows: Vec<JobRow>) -> Vec<FoundJob>
         })
         .collect();
     // The same job may be asked for twice.
-    let each = wanted
-        .iter()
-        .map(|key| found.get(key).cloned().transpose());
+    let each = wanted.iter().map(|key| found.get(key).cloned().transpose());
     each.collect()
 }
 

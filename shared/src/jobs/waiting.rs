@@ -90,11 +90,8 @@ async fn select_waiting(
 
 async fn take_locks(connection: &mut PgConnection, tenants: &[&TenantId]) -> Result<(), DbError> {
     let names: Vec<String> = tenants.iter().map(ToString::to_string).collect();
-    sqlx::query!(
-        r#"SELECT take_locks($1, NULL, 1)::text AS held"#,
-        &names,
-    )
-    .fetch_all(connection)
-    .await?;
+    sqlx::query!(r#"SELECT take_locks($1, NULL, 1)::text AS held"#, &names,)
+        .fetch_all(connection)
+        .await?;
     Ok(())
 }

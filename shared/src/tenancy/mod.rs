@@ -55,6 +55,6 @@ pub use stored_key::{
     revoke_tenant_key,
 };
 pub use tenant::{
-    NewAdmin, NewTenant, Tenant, TenantFilter, find_tenant, insert_api_key,
-    insert_tenant, list_tenants, lock_own_tenant, lock_tenant,
+    NewAdmin, NewTenant, Tenant, TenantFilter, find_tenant, insert_api_key, insert_tenant,
+    list_tenants, lock_own_tenant, lock_tenant,
 };

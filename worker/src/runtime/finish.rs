@@ -44,7 +44,10 @@ impl Finisher {
         let counted = match self.write(&finishes).await {
             Ok(counted) => counted,
             Err(error) => {
-                tracing::debug!(error = chain(&error), "batch refused, writing tenant by tenant");
+                tracing::debug!(
+                    error = chain(&error),
+                    "batch refused, writing tenant by tenant"
+                );
                 self.write_apart(&finishes).await
             }
         };

@@ -77,10 +77,7 @@ impl Recorder {
     }
 
     /// All at once, or tenant by tenant if one of them stands in the way.
-    async fn record_apart(
-        &self,
-        reports: Vec<Report>,
-    ) -> Result<Vec<(TenantId, JobId)>, DbError> {
+    async fn record_apart(&self, reports: Vec<Report>) -> Result<Vec<(TenantId, JobId)>, DbError> {
         let tenants = by_tenant(&reports);
         match self.record(reports).await {
             Err(error) if error.may_be_one_rows() && tenants.len() > 1 => {
