@@ -128,7 +128,7 @@ async fn a_poll_is_answered_whatever_another_tenants_rows_hold() {
     for change in [
         r#"error = '{"code": 1}'"#,
         r#"error = NULL, progress = '"half"'"#,
-        r#"progress = NULL, result = '[1e999]'"#,
+        "progress = NULL, result = '[1e999]'",
     ] {
         let update = format!("UPDATE jobs SET {change}");
         sqlx::raw_sql(AssertSqlSafe(update))

@@ -77,8 +77,8 @@ impl Finisher {
                 );
                 // Nobody waits for the tenant that holds its rows. If they are held until the leases
                 // have ended, the jobs are rescued.
-                let finisher = self.clone();
-                tokio::spawn(async move { finisher.write_when_free(&finishes).await });
+                let own = self.clone();
+                tokio::spawn(async move { own.write_when_free(&finishes).await });
                 HashSet::new()
             }
             Err(_) => self.write_each(&finishes).await,
