@@ -4,6 +4,7 @@ SET LOCAL lock_timeout = '5s';
 ALTER TABLE users
     ADD COLUMN has_password boolean NOT NULL DEFAULT true,
     ADD COLUMN orphaned_at timestamptz;
+SELECT bound_times('users');
 COMMENT ON COLUMN users.has_password IS 'false: a tenant''s identity provider made the account, so nobody knows its password; whoever proves the address may set one';
 COMMENT ON COLUMN users.orphaned_at IS 'since when they belong to nothing and nobody invites them; NULL: they do, or nobody has looked yet';
 -- Who becomes an administrator gets a first password, if they have none of their own.

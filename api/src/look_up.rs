@@ -9,11 +9,11 @@ use unity_shared::{
     batch::{BatchLimits, Batcher},
     db::{Database, DbError},
     ids::{JobId, TenantId},
-    jobs::{Job, find_jobs, find_jobs_of_nobody},
+    jobs::{FoundJob, find_jobs, find_jobs_of_nobody},
 };
 
 /// The queue in front of the statement. The answer is `None` where the tenant has no such job.
-pub type JobReads = Batcher<(TenantId, JobId), Result<Option<Job>, Arc<DbError>>>;
+pub type JobReads = Batcher<(TenantId, JobId), FoundJob>;
 
 /// While one answer is read the next statement runs.
 const LIMITS: BatchLimits = BatchLimits {
@@ -46,14 +46,14 @@ pub fn start_job_reads_of_nobody(database: Database) -> JobReads {
 fn start<F, Fut>(read: F) -> JobReads
 where
     F: Fn(Arc<[(TenantId, JobId)]>) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Vec<Option<Job>>, DbError>> + Send + 'static,
+    Fut: Future<Output = Result<Vec<FoundJob>, DbError>> + Send + 'static,
 {
     Batcher::start(LIMITS, move |wanted: Vec<(TenantId, JobId)>| {
         let wanted: Arc<[(TenantId, JobId)]> = wanted.into();
         let answer = read(Arc::clone(&wanted));
         async move {
             match answer.await {
-                Ok(jobs) => jobs.into_iter().map(Ok).collect(),
+                Ok(jobs) => jobs,
                 Err(error) => {
                     let error = Arc::new(error);
                     wanted.iter().map(|_| Err(Arc::clone(&error))).collect()

@@ -170,8 +170,9 @@ pub struct DevFlags {
 /// Flags of `unity migrate`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct MigrateFlags {
-    /// Also creates the two login roles of this installation, with a password from the variable
-    /// `UNITY_LOGIN_PASSWORD`, and prints their names.
+    /// Also creates the two login roles of this installation and prints their names. Their passwords come
+    /// from the variables `UNITY_LOGIN_PASSWORD` (tenants' work) and `UNITY_PLATFORM_LOGIN_PASSWORD`, and
+    /// differ.
     #[arg(long)]
     pub create_logins: bool,
 }

@@ -12,6 +12,8 @@ use sqlx::AssertSqlSafe;
 use unity_scheduler::run_all_once;
 use unity_shared::{
     ids::TenantId,
+    jobs::select_queued_page,
+    queue::ShardId,
     tenancy::{PURGED_TABLES, TenantStatus, find_purgeable, purge_rows, start_purge},
 };
 
@@ -365,8 +367,17 @@ async fn only_a_deleted_tenant_whose_grace_is_over_is_purged_and_only_its_rows()
             );
         }
     }
+    // Nor is it the purger's to say what time it is.
     let far = now + chrono::TimeDelta::days(31);
-    assert!(start_purge(&mut purger().await, &alpha, far).await.unwrap());
+    let early = start_purge(&mut purger().await, &alpha, far).await;
+    assert_eq!(early.unwrap_err().constraint(), Some("tenants_life"));
+    let over = "UPDATE tenants SET purge_after = now() - interval '1 second' WHERE id = 'alpha'";
+    sqlx::raw_sql(over)
+        .execute(&mut stack.owner().await)
+        .await
+        .unwrap();
+    let now = stack.clock.now();
+    assert!(start_purge(&mut purger().await, &alpha, now).await.unwrap());
     let found = find_purgeable(&mut purger().await, &alpha)
         .await
         .unwrap()
@@ -389,5 +400,42 @@ async fn only_a_deleted_tenant_whose_grace_is_over_is_purged_and_only_its_rows()
             .await,
         3
     );
+    stack.stop().await;
+}
+
+/// The kind is not for callers, but a row may say anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_own_row_purges_no_tenant() {
+    let stack = two_tenants(StackOptions {
+        scheduler: false,
+        ..StackOptions::default()
+    })
+    .await;
+    stack.admin.delete("/api/v1/tenants/gone").await.expect(200);
+    let order = "SET app.tenant_id = 'stays';
+         INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, max_attempts, timeout_seconds,
+                           run_at, created_at)
+         VALUES ('stays', '0198c0de-0000-7000-8000-0000000000d1', 'hard_delete_tenant', 'default', 'queued', 9,
+                 '{\"tenant_id\": \"gone\"}', 1, 60, now(), now())";
+    sqlx::raw_sql(order)
+        .execute(&mut stack.app().await)
+        .await
+        .unwrap();
+    let refused =
+        "SELECT count(*) FROM jobs WHERE tenant_id = 'stays' AND kind = 'hard_delete_tenant'
+                                               AND status = 'cancelled'";
+    // Only the sweeper: the loop that orders purges would order the right one.
+    eventually("the job is refused", || async {
+        let mut tx = stack.database.engine().statement().await.unwrap();
+        let page = select_queued_page(&mut tx, ShardId::FIRST, None, 500)
+            .await
+            .unwrap();
+        drop(tx);
+        stack.gate.restore(&page).await.unwrap();
+        (stack.count(refused).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(status(&stack, "gone").await, "deleted");
+    assert!(rows(&stack, "jobs", "gone").await > 0);
     stack.stop().await;
 }

@@ -8,7 +8,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use unity_cli::servers::{TemporaryServers, find_or_install};
-use unity_shared::db::{LoginUrls, connection_url, create_logins, migrate};
+use unity_shared::db::{LoginPasswords, LoginUrls, connection_url, create_logins, migrate};
 
 /// The servers of this run.
 pub struct Servers {
@@ -52,9 +52,11 @@ fn start() -> Servers {
         connection.close().await.unwrap();
         let template = database_url_of(&superuser, TEMPLATE);
         migrate(&template).await.unwrap();
-        create_logins(&template, "0123456789abcdefghij")
-            .await
-            .unwrap()
+        let passwords = LoginPasswords {
+            app: "0123456789abcdefghij".to_owned(),
+            platform: "jihgfedcba9876543210".to_owned(),
+        };
+        create_logins(&template, &passwords).await.unwrap()
     });
     Servers {
         pair,
@@ -69,11 +71,16 @@ impl Servers {
         // PostgreSQL copies a template only while nobody else uses it.
         let _copying = self.copying.lock().await;
         let mut connection = connect(&self.pair.postgres().superuser_url()).await;
-        let statement = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
-        sqlx::raw_sql(AssertSqlSafe(statement))
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        // What is granted on a database itself, as the migrations do, is no part of its copies.
+        for statement in [
+            format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"),
+            format!("REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"),
+        ] {
+            sqlx::raw_sql(AssertSqlSafe(statement))
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        }
         connection.close().await.unwrap();
     }
 

@@ -9,6 +9,7 @@ mod keys;
 mod purge;
 mod roles;
 mod row_security;
+mod times;
 
 use std::str::FromStr;
 
@@ -54,6 +55,7 @@ impl FreshDatabase {
         faults.extend(roles::faults(&mut self.connection, logins).await);
         faults.extend(grants::faults(&mut self.connection).await);
         faults.extend(purge::faults(&mut self.connection).await);
+        faults.extend(times::faults(&mut self.connection).await);
         faults
     }
 
@@ -192,6 +194,16 @@ const BREACHES_OF_KEYS: &[Breach] = &[
         "jobs: number counts over all tenants",
     ),
     (
+        "CREATE TABLE desks (tenant_id text NOT NULL, id uuid, sits uuid REFERENCES users (id),
+                             PRIMARY KEY (tenant_id, id));
+         GRANT INSERT ON desks TO unity_app",
+        "desks: the foreign key desks_sits_fkey tells unity_app which rows of users there are",
+    ),
+    (
+        "ALTER TABLE api_keys DROP CONSTRAINT api_keys_created_by_fkey",
+        "api_keys_created_by_fkey: is excused and does not exist",
+    ),
+    (
         "ALTER TABLE api_keys DROP CONSTRAINT api_keys_hash_key",
         "api_keys_hash_key: is excused and does not exist",
     ),
@@ -254,6 +266,34 @@ const BREACHES_OF_ROLES: &[Breach] = &[
         "peek(): everybody has EXECUTE",
     ),
     (
+        "ALTER FUNCTION tell(text[], uuid[], text[], jsonb[], timestamptz) OWNER TO CURRENT_USER",
+        "tell(text[],uuid[],text[],jsonb[],timestamp with time zone): SECURITY DEFINER",
+    ),
+    (
+        "ALTER FUNCTION tell(text[], uuid[], text[], jsonb[], timestamptz) OWNER TO unity_auditor",
+        "tell(text[],uuid[],text[],jsonb[],timestamp with time zone): SECURITY DEFINER",
+    ),
+    (
+        "GRANT unity_clerk TO unity_app",
+        "{app}: is a member of unity_clerk",
+    ),
+    (
+        "GRANT SELECT ON users TO unity_operator",
+        "users: unity_operator reads password_hash",
+    ),
+    (
+        "GRANT DELETE ON memberships TO unity_app",
+        "memberships: unity_app could lock it against everybody, as it has DELETE",
+    ),
+    (
+        "GRANT UPDATE ON jobs TO unity_app",
+        "jobs: unity_app could lock it against everybody, as it has UPDATE",
+    ),
+    (
+        "DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO PUBLIC', current_database()); END $$",
+        "the database: everybody has TEMPORARY",
+    ),
+    (
         "GRANT SELECT ON workers TO PUBLIC",
         "workers: everybody has SELECT",
     ),
@@ -290,6 +330,26 @@ const BREACHES_OF_THE_PURGE: &[Breach] = &[
     ),
 ];
 
+const BREACHES_OF_TIMES: &[Breach] = &[
+    (
+        "ALTER TABLE jobs ADD COLUMN seen_at timestamptz",
+        "jobs.seen_at: is not bounded",
+    ),
+    (
+        "ALTER TABLE workers ADD COLUMN seen_on date",
+        "workers.seen_on: is not bounded",
+    ),
+    (
+        "ALTER TABLE jobs DROP CONSTRAINT jobs_run_at_range;
+         ALTER TABLE jobs ADD CONSTRAINT jobs_run_at_range CHECK (run_at < '10000-01-01 00:00:00+00')",
+        "jobs.run_at: is not bounded",
+    ),
+    (
+        "ALTER TABLE jobs DROP CONSTRAINT jobs_run_at_range; SELECT bound_times('jobs', false)",
+        "jobs.run_at: is not bounded",
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_of_breaking_isolation_is_found() {
     let mut database = FreshDatabase::create().await;
@@ -298,6 +358,7 @@ async fn each_way_of_breaking_isolation_is_found() {
         BREACHES_OF_KEYS,
         BREACHES_OF_ROLES,
         BREACHES_OF_THE_PURGE,
+        BREACHES_OF_TIMES,
     ];
     for (breach, fault) in all.into_iter().flatten() {
         let (app, platform) = (database.app_login.clone(), database.platform_login.clone());

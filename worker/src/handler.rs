@@ -117,8 +117,8 @@ impl Registry {
         let run = move |context: JobContext| -> BoxFuture<'static, Result<Value, JobError>> {
             let handler = Arc::clone(&handler);
             Box::pin(async move {
-                let payload: H::Kind = serde_json::from_value(context.job.payload.clone())
-                    .map_err(|error| JobError::Fail {
+                let payload: H::Kind =
+                    serde_json::from_str(&context.job.payload).map_err(|error| JobError::Fail {
                         code: "payload.unreadable".to_owned(),
                         message: format!("the payload does not fit the kind: {error}"),
                     })?;

@@ -126,12 +126,20 @@ impl Writer {
                     .map(|order| Ok(self.fate(order, &enqueued.written, &full, now)))
                     .collect()
             }
-            Err(error) if error.retryable() || orders.len() == 1 => {
+            Err(error) if orders.len() == 1 || !error.may_be_one_rows() => {
                 let error = Arc::new(error);
                 orders.iter().map(|_| Err(Arc::clone(&error))).collect()
             }
-            Err(_) => {
-                // One of them is to blame; the others must not suffer for it.
+            Err(error) => {
+                // One of them is to blame; the others must not suffer for it, nor wait for it.
+                let first = orders.first().map(|order| &order.tenant);
+                if orders.iter().any(|order| Some(&order.tenant) != first) {
+                    return self.commit_by_tenant(orders).await;
+                }
+                if error.retryable() {
+                    let error = Arc::new(error);
+                    return orders.iter().map(|_| Err(Arc::clone(&error))).collect();
+                }
                 let mut outcomes = Vec::with_capacity(orders.len());
                 for order in orders {
                     outcomes.extend(Box::pin(self.commit(vec![order])).await);
@@ -139,6 +147,27 @@ impl Writer {
                 outcomes
             }
         }
+    }
+
+    /// The orders of each tenant in a statement of their own, all at once; the outcomes in the order of the
+    /// orders.
+    async fn commit_by_tenant(&self, orders: Vec<Order>) -> Vec<Outcome> {
+        let places: Vec<TenantId> = orders.iter().map(|order| order.tenant.clone()).collect();
+        let mut tenants: HashMap<TenantId, Vec<Order>> = HashMap::new();
+        for order in orders {
+            let own = tenants.entry(order.tenant.clone()).or_default();
+            own.push(order);
+        }
+        let each = tenants.into_iter().map(|(tenant, own)| async move {
+            let outcomes = Box::pin(self.commit(own)).await;
+            (tenant, outcomes.into_iter())
+        });
+        let mut outcomes: HashMap<TenantId, _> =
+            futures::future::join_all(each).await.into_iter().collect();
+        places
+            .iter()
+            .filter_map(|tenant| outcomes.get_mut(tenant)?.next())
+            .collect()
     }
 
     fn fate(

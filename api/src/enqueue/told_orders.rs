@@ -5,13 +5,14 @@
 //! the first at once, those that come meanwhile together, for each author in one entry. A process that
 //! dies in between leaves jobs that nobody is told of; their rows name the request.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use chrono::{DateTime, Utc};
 use unity_shared::{
     batch::{BatchLimits, Batcher},
     clock::Clock,
     db::{Database, DbError},
+    ids::TenantId,
     jobs::{OrderedJob, tell_of_orders},
     telemetry::chain,
 };
@@ -42,7 +43,7 @@ impl ToldOrders {
                     let answers = vec![(); orders.len()];
                     let orders: Vec<OrderedJob> = orders.into_iter().flatten().collect();
                     if !orders.is_empty() {
-                        write(&database, &orders, &clock).await;
+                        write(&database, orders, &clock).await;
                         tokio::time::sleep(PAUSE).await;
                     }
                     answers
@@ -67,7 +68,26 @@ impl ToldOrders {
     }
 }
 
-async fn write(database: &Database, orders: &[OrderedJob], clock: &Clock) {
+/// All at once; or tenant by tenant if somebody holds the log of one of them, or one cannot be told.
+async fn write(database: &Database, orders: Vec<OrderedJob>, clock: &Clock) {
+    match try_write(database, &orders, clock.now()).await {
+        Ok(()) => {}
+        Err(error) if error.may_be_one_rows() => {
+            let mut tenants: HashMap<TenantId, Vec<OrderedJob>> = HashMap::new();
+            for order in orders {
+                let own = tenants.entry(order.tenant.clone()).or_default();
+                own.push(order);
+            }
+            let each = tenants
+                .values()
+                .map(|own| write_patiently(database, own, clock));
+            futures::future::join_all(each).await;
+        }
+        Err(_) => write_patiently(database, &orders, clock).await,
+    }
+}
+
+async fn write_patiently(database: &Database, orders: &[OrderedJob], clock: &Clock) {
     for again in 1..=TRIES {
         let error = match try_write(database, orders, clock.now()).await {
             Ok(()) => return,

@@ -14,7 +14,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, PgConnection, Row as _, postgres::PgConnectOptions,
 };
 use unity_shared::{
-    db::{connection_url, create_logins, migrate},
+    db::{LoginPasswords, connection_url, create_logins, migrate},
     tenancy::random_base62,
 };
 
@@ -144,7 +144,11 @@ impl Ground {
         let owner = self.owner.clone().database(&name);
         let url = connection_url(&owner);
         migrate(&url).await.context("could not migrate")?;
-        let logins = create_logins(&url, &random_base62(32)).await?;
+        let passwords = LoginPasswords {
+            app: random_base62(32),
+            platform: random_base62(32),
+        };
+        let logins = create_logins(&url, &passwords).await?;
         Ok(Site {
             name,
             owner,

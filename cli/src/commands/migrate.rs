@@ -3,12 +3,13 @@
 use anyhow::{Context as _, Result, bail};
 use unity_shared::{
     config::Settings,
-    db::{create_logins, migrate},
+    db::{LoginPasswords, create_logins, migrate},
 };
 
 use crate::args::MigrateFlags;
 
-const PASSWORD_VARIABLE: &str = "UNITY_LOGIN_PASSWORD";
+const APP_PASSWORD: &str = "UNITY_LOGIN_PASSWORD";
+const PLATFORM_PASSWORD: &str = "UNITY_PLATFORM_LOGIN_PASSWORD";
 
 pub(super) async fn run(settings: Settings, flags: MigrateFlags) -> Result<()> {
     let owner = Settings::require("owner_database_url", settings.owner_database_url.as_ref())?;
@@ -17,12 +18,14 @@ pub(super) async fn run(settings: Settings, flags: MigrateFlags) -> Result<()> {
         .with_context(|| format!("could not migrate the database at {}", owner.masked()))?;
     println!("the schema is up to date");
     if flags.create_logins {
-        let password = std::env::var(PASSWORD_VARIABLE)
-            .with_context(|| format!("set {PASSWORD_VARIABLE} to the password of the logins"))?;
-        if password.len() < 16 || !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            bail!("{PASSWORD_VARIABLE} must have at least 16 letters and digits, and nothing else");
+        let passwords = LoginPasswords {
+            app: password(APP_PASSWORD)?,
+            platform: password(PLATFORM_PASSWORD)?,
+        };
+        if passwords.app == passwords.platform {
+            bail!("{APP_PASSWORD} and {PLATFORM_PASSWORD} must differ");
         }
-        let logins = create_logins(owner.reveal(), &password).await?;
+        let logins = create_logins(owner.reveal(), &passwords).await?;
         println!(
             "database_url          = {}",
             unity_shared::config::Secret::new(logins.app).masked()
@@ -33,4 +36,13 @@ pub(super) async fn run(settings: Settings, flags: MigrateFlags) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn password(variable: &str) -> Result<String> {
+    let password = std::env::var(variable)
+        .with_context(|| format!("set {variable} to the password of the login"))?;
+    if password.len() < 16 || !password.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        bail!("{variable} must have at least 16 letters and digits, and nothing else");
+    }
+    Ok(password)
 }

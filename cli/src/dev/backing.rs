@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 use unity_shared::{
     config::{Secret, Settings},
-    db::{connection_url, create_logins, migrate},
+    db::{LoginPasswords, connection_url, create_logins, migrate},
 };
 use unity_simulator::{Simulator, SimulatorConfig};
 
@@ -197,20 +197,26 @@ async fn create_database(superuser_url: &str) -> Result<Secret> {
     Ok(Secret::new(connection_url(&options.database(DATABASE))))
 }
 
-/// Migrates the database and makes this installation's logins. Their password follows from the
-/// owner's URL, so that a second process on the same database comes to the same one.
+/// Migrates the database and makes this installation's logins. Their passwords follow from the
+/// owner's URL, so that a second process on the same database comes to the same ones.
 async fn prepare_database(settings: &mut Settings) -> Result<()> {
     let owner = Settings::require("database_url", settings.owner_database_url.as_ref())?.clone();
     let at = || format!("at {}", owner.masked());
     migrate(owner.reveal())
         .await
         .with_context(|| format!("could not prepare the database {}", at()))?;
-    let digest = Sha256::digest(format!("unity dev logins\n{}", owner.reveal()));
-    let password = digest.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    let logins = create_logins(owner.reveal(), &password)
+    let password = |of: &str| {
+        let digest = Sha256::digest(format!("unity dev login of {of}\n{}", owner.reveal()));
+        digest.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    };
+    let passwords = LoginPasswords {
+        app: password("app"),
+        platform: password("platform"),
+    };
+    let logins = create_logins(owner.reveal(), &passwords)
         .await
         .with_context(|| format!("could not prepare the logins {}", at()))?;
     settings.database_url = Some(Secret::new(logins.app));

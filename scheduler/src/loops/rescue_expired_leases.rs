@@ -26,7 +26,7 @@ pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
     loop {
         let rescued = match rescue(context, None, &refused).await {
             Ok(rescued) => rescued,
-            Err(LoopError::Database(error)) if !error.retryable() => {
+            Err(LoopError::Database(error)) if error.may_be_one_rows() => {
                 rescue_each(context, &mut refused).await?
             }
             Err(error) => return Err(error),
@@ -60,7 +60,7 @@ async fn rescue_each(context: &Context, refused: &mut Vec<JobId>) -> Result<Resc
                 all.jobs.extend(rescued.jobs);
                 all.offers.extend(rescued.offers);
             }
-            Err(LoopError::Database(error)) if !error.retryable() => {
+            Err(LoopError::Database(error)) if error.may_be_one_rows() => {
                 metrics::counter!("unity_rescues_refused_total").increment(1);
                 tracing::error!(job_id = %id, error = chain(&error), "job cannot be rescued");
                 refused.push(id);

@@ -20,6 +20,10 @@ pub enum DbError {
     /// Two transactions stood in each other's way. Trying again helps.
     #[error("the transaction conflicted with another")]
     Conflict(#[source] sqlx::Error),
+    /// Another transaction holds a row, or a lock, for longer than is waited for. Trying again helps; where
+    /// the statement was about several rows, it may be one of them alone.
+    #[error("another transaction holds what the statement needs")]
+    Locked(#[source] sqlx::Error),
     /// The login would see every tenant's rows whatever the policies say: a superuser, or a role
     /// with `BYPASSRLS`.
     #[error("the login {login} bypasses row-level security: use one that `unity migrate` made")]
@@ -37,16 +41,28 @@ pub enum DbError {
 const UNAVAILABLE_CLASSES: [&str; 3] = ["08", "53", "57"];
 /// `serialization_failure` and `deadlock_detected`.
 const CONFLICT_CODES: [&str; 2] = ["40001", "40P01"];
+/// `lock_not_available`: `lock_timeout` is over.
+const LOCKED_CODE: &str = "55P03";
 
 impl DbError {
     /// Whether the same operation may succeed a moment later.
     #[must_use]
     pub const fn retryable(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::Conflict(_) => true,
+            Self::Unavailable(_) | Self::Conflict(_) | Self::Locked(_) => true,
             Self::Constraint { .. } | Self::BypassesRowSecurity { .. } | Self::Statement(_) => {
                 false
             }
+        }
+    }
+
+    /// Whether one row of a statement about several may be to blame: then each is to be tried apart from the
+    /// others, because what one tenant's row is like, or who holds it, is not the others' concern.
+    #[must_use]
+    pub const fn may_be_one_rows(&self) -> bool {
+        match self {
+            Self::Constraint { .. } | Self::Statement(_) | Self::Locked(_) => true,
+            Self::Unavailable(_) | Self::Conflict(_) | Self::BypassesRowSecurity { .. } => false,
         }
     }
 
@@ -57,6 +73,7 @@ impl DbError {
             Self::Constraint { constraint, .. } => Some(constraint),
             Self::Unavailable(_)
             | Self::Conflict(_)
+            | Self::Locked(_)
             | Self::BypassesRowSecurity { .. }
             | Self::Statement(_) => None,
         }
@@ -82,6 +99,9 @@ impl From<sqlx::Error> for DbError {
                 }
                 if CONFLICT_CODES.contains(&code.as_str()) {
                     return Self::Conflict(error);
+                }
+                if code == LOCKED_CODE {
+                    return Self::Locked(error);
                 }
                 let named = !matches!(database.kind(), ErrorKind::Other);
                 match database.constraint().filter(|_| named) {

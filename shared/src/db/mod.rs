@@ -20,5 +20,5 @@ pub use platform_tx::{
     Authenticator, Duty, Engine, Issuer, Operator, PlatformTx, Purger, Registrar,
 };
 pub use pool::{Database, DatabaseUrls, PoolSettings};
-pub use roles::{LoginUrls, RolesError, connection_url, create_logins};
+pub use roles::{LoginPasswords, LoginUrls, RolesError, connection_url, create_logins};
 pub use tenant_tx::TenantTx;

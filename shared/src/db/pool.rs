@@ -63,6 +63,21 @@ pub struct PlatformPool<'a, D: Duty> {
 
 /// No statement of ours takes this long; a stuck one must not hold a connection for ever.
 const STATEMENT_TIMEOUT: &str = "30s";
+/// What every session starts with. Some are there so that nobody can set them for the login as a whole
+/// (`ALTER ROLE ... SET`, which each login may do to itself): what a connection asks for goes before it.
+const EVERY_SESSION: [(&str, &str); 5] = [
+    ("statement_timeout", STATEMENT_TIMEOUT),
+    // Nothing here runs long enough to be worth compiling; a wrong estimate, or the cost that stands for
+    // "off" below, would look so.
+    ("jit", "off"),
+    // Temporary objects come last: without this they would be found before the real ones.
+    ("search_path", "public,pg_temp"),
+    ("default_transaction_read_only", "off"),
+    ("row_security", "on"),
+];
+/// For statements about many tenants: one of them that holds its rows is left out after so long, see
+/// [`DbError::may_be_one_rows`]. Ours hold a row for as long as a commit takes.
+const LOCK_TIMEOUT_OF_MANY: &str = "1s";
 
 /// How often the database's clock is read to tell how far away it is.
 const CLOCK_READINGS: usize = 8;
@@ -252,9 +267,8 @@ fn open_with(
 ) -> PgPool {
     let options = options
         .application_name("unity")
-        // Nothing here runs long enough to be worth compiling; a wrong estimate, or the cost that stands
-        // for "off" below, would look so.
-        .options([("statement_timeout", STATEMENT_TIMEOUT), ("jit", "off")])
+        .options(EVERY_SESSION)
+        .options((role == Some(Engine::ROLE)).then_some(("lock_timeout", LOCK_TIMEOUT_OF_MANY)))
         .options(by_index.then_some(LOOK_UP_BY_INDEX).into_iter().flatten())
         .options(role.map(|role| ("role", role)));
     PgPoolOptions::new()

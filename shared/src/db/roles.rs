@@ -35,10 +35,23 @@ pub enum RolesError {
     },
 }
 
+/// The passwords of the two logins: random, of the base62 alphabet, and not the same, or whoever has the one
+/// has the other.
+#[derive(Debug, Clone)]
+pub struct LoginPasswords {
+    /// Of the application's login.
+    pub app: String,
+    /// Of the platform's login.
+    pub platform: String,
+}
+
 /// Creates the logins `{database}_login_app` and `{database}_login_platform` where they are missing, sets
 /// their passwords, and answers their URLs. Run it after [`super::migrate`], which makes the
-/// groups. `password` is used for both; it must be random and of the base62 alphabet.
-pub async fn create_logins(owner_url: &str, password: &str) -> Result<LoginUrls, RolesError> {
+/// groups.
+pub async fn create_logins(
+    owner_url: &str,
+    passwords: &LoginPasswords,
+) -> Result<LoginUrls, RolesError> {
     let owner = PgConnectOptions::from_str(owner_url).map_err(RolesError::Connect)?;
     let mut connection = owner.connect().await.map_err(RolesError::Connect)?;
     let database: String = sqlx::query_scalar("SELECT current_database()")
@@ -55,13 +68,27 @@ pub async fn create_logins(owner_url: &str, password: &str) -> Result<LoginUrls,
         Purger::ROLE,
         Registrar::ROLE,
     ];
-    create_login(&mut connection, &app, "INHERIT", password, &["unity_app"]).await?;
-    create_login(&mut connection, &platform, "NOINHERIT", password, &duties).await?;
+    let LoginPasswords {
+        app: app_password,
+        platform: platform_password,
+    } = passwords;
+    let groups = ["unity_app"];
+    create_login(&mut connection, &app, "INHERIT", app_password, &groups).await?;
+    create_login(
+        &mut connection,
+        &platform,
+        "NOINHERIT",
+        platform_password,
+        &duties,
+    )
+    .await?;
     let _ = connection.close().await;
-    let url = |role: &str| connection_url(&owner.clone().username(role).password(password));
+    let url = |role: &str, password: &str| {
+        connection_url(&owner.clone().username(role).password(password))
+    };
     Ok(LoginUrls {
-        app: url(&app),
-        platform: url(&platform),
+        app: url(&app, app_password),
+        platform: url(&platform, platform_password),
     })
 }
 

@@ -16,9 +16,12 @@ pub struct TenantTx {
 
 impl TenantTx {
     pub(super) async fn begin(pool: &PgPool, tenant: TenantId) -> Result<Self, DbError> {
-        // One round trip for both. The value ends with the transaction, so a pooled connection
-        // cannot carry it to the next tenant.
-        let begin = format!("BEGIN; SET LOCAL app.tenant_id = '{tenant}'");
+        // One round trip for all three. The tenant ends with the transaction, so a pooled connection
+        // cannot carry it to the next; and what a statement before has set for the session, which ours
+        // never do, is taken back here: the transaction is as if the connection were new.
+        let begin = format!(
+            "RESET ALL; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL app.tenant_id = '{tenant}'"
+        );
         // Safe as text: the alphabet of a TenantId has no quote and no backslash.
         // The pool's future is large; on the heap it does not make every caller's so.
         let tx = Box::pin(pool.begin_with(AssertSqlSafe(begin))).await?;

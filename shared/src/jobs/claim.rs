@@ -1,7 +1,6 @@
 //! A worker takes jobs: the one statement by which a job begins to run.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use crate::{
     db::{DbError, Engine, PlatformTx},
@@ -39,8 +38,9 @@ pub struct ClaimedJob {
     pub queue: String,
     /// Its priority.
     pub priority: i16,
-    /// What the handler is asked to do.
-    pub payload: Value,
+    /// What the handler is asked to do, as JSON. It is read where it is needed, so that one that cannot be
+    /// read fails its own job and not the batch in which it was claimed.
+    pub payload: String,
     /// The number of this attempt, 1 for the first.
     pub attempt: i32,
     /// Most attempts.
@@ -81,6 +81,9 @@ impl ClaimedJob {
 ///
 /// The share lock on the epoch's row makes a refill wait for this statement, and this statement
 /// fail after the refill: see [`crate::queue::refill`].
+///
+/// A row that cannot be written, or that somebody holds for too long, fails the statement: then claim one
+/// at a time.
 pub async fn claim_jobs(
     tx: &mut PlatformTx<Engine>,
     claim: &Claim<'_>,
@@ -111,7 +114,7 @@ pub async fn claim_jobs(
                RETURNING job.*
            )
            SELECT tenant_id AS "tenant_id!: TenantId", id AS "id!: JobId", kind AS "kind!",
-                  queue AS "queue!", priority AS "priority!", payload AS "payload!",
+                  queue AS "queue!", priority AS "priority!", payload::text AS "payload!",
                   attempt AS "attempt!", max_attempts AS "max_attempts!", fence AS "fence!",
                   timeout_seconds AS "timeout_seconds!", resource_key, run_at AS "run_at!",
                   attempt_started_at AS "attempt_started_at!",

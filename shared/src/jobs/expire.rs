@@ -10,15 +10,22 @@ use crate::{
 /// Fails jobs whose first attempt has not begun by their `expires_at`, at most `limit` of them, with
 /// `expired`, and answers them: the gate should forget them, and
 /// whoever follows them be told.
+///
+/// A row that cannot be written fails the statement: then expire `only` one at a time, and the rest
+/// `without` those.
 pub async fn expire_jobs(
     tx: &mut PlatformTx<Engine>,
     limit: i64,
+    only: Option<JobId>,
+    without: &[JobId],
     now: DateTime<Utc>,
 ) -> Result<Vec<(TenantId, JobId)>, DbError> {
+    let without: Vec<uuid::Uuid> = without.iter().map(JobId::as_uuid).collect();
     let expired = sqlx::query!(
         r#"WITH late AS (
                SELECT tenant_id, id FROM jobs
                WHERE expires_at IS NOT NULL AND started_at IS NULL AND finished_at IS NULL AND expires_at <= $1
+                 AND ($3::uuid IS NULL OR id = $3) AND id <> ALL($4::uuid[])
                ORDER BY expires_at
                LIMIT $2
                FOR UPDATE SKIP LOCKED
@@ -40,6 +47,8 @@ pub async fn expire_jobs(
            SELECT tenant_id AS "tenant_id!: TenantId", id AS "id!: JobId" FROM ended CROSS JOIN told"#,
         now,
         limit,
+        only.map(|id| id.as_uuid()),
+        &without,
     )
     .fetch_all(tx.connection())
     .await?;
@@ -47,4 +56,27 @@ pub async fn expire_jobs(
         .into_iter()
         .map(|row| (row.tenant_id, row.id))
         .collect())
+}
+
+/// Jobs that nobody could start in time, at most `limit` of them, `without` those that could not be ended.
+pub async fn select_late_jobs(
+    tx: &mut PlatformTx<Engine>,
+    limit: i64,
+    without: &[JobId],
+    now: DateTime<Utc>,
+) -> Result<Vec<JobId>, DbError> {
+    let without: Vec<uuid::Uuid> = without.iter().map(JobId::as_uuid).collect();
+    let late = sqlx::query_scalar!(
+        r#"SELECT id AS "id: JobId" FROM jobs
+           WHERE expires_at IS NOT NULL AND started_at IS NULL AND finished_at IS NULL AND expires_at <= $1
+             AND id <> ALL($3::uuid[])
+           ORDER BY expires_at
+           LIMIT $2"#,
+        now,
+        limit,
+        &without,
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(late)
 }

@@ -45,14 +45,14 @@ pub use enqueue::{
     Enqueued, NewJob, NewJobError, enqueue_as_operator, enqueue_for_active_tenants,
     enqueue_for_tenants, enqueue_jobs,
 };
-pub use expire::expire_jobs;
+pub use expire::{expire_jobs, select_late_jobs};
 pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 pub use json_text::JsonText;
 pub use kind::{JobKind, KindSpec, PayloadError};
-pub use lease::{LeaseKey, Report, deliver_cancels, record_progress, renew_leases};
+pub use lease::{LeaseKey, Report, by_tenant, deliver_cancels, record_progress, renew_leases};
 pub use read::{
-    JobFilter, LocatedJob, Runner, find_job, find_jobs, find_jobs_of_nobody, find_runner,
+    FoundJob, JobFilter, LocatedJob, Runner, find_job, find_jobs, find_jobs_of_nobody, find_runner,
     list_attempts, list_jobs, locate_job,
 };
 pub use rescue::{Rescued, rescue_expired_leases, select_expired_leases};

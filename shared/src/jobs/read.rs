@@ -1,15 +1,14 @@
 //! Reads jobs for the API.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{
-    Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus, JsonText,
-};
+use super::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobStatus, JsonText};
 use crate::{
     db::{DbError, EachTenantTx, Engine, Operator, PlatformTx, TenantTx},
     ids::{JobId, RequestId, TenantId, WorkerId},
@@ -42,8 +41,8 @@ macro_rules! select_jobs {
             JobRow,
             r#"SELECT id AS "id: JobId", tenant_id AS "tenant_id: TenantId", kind, status AS "status: JobStatus",
                       queue, priority, attempt, max_attempts, payload AS "payload: JsonText", result AS "result: JsonText",
-                      error AS "error: Json<JobFailure>", progress AS "progress: Json<JobProgress>",
-                      resource_key, labels AS "labels: JsonText", timeout_seconds, run_at, created_at, started_at, finished_at,
+                      error::text, progress::text, resource_key, labels AS "labels: JsonText", timeout_seconds,
+                      run_at, created_at, started_at, finished_at,
                       expires_at, cancel_requested_at, cancel_delivered_at, request_id AS "request_id: RequestId"
                FROM jobs
                WHERE tenant_id = $1
@@ -83,7 +82,7 @@ pub async fn find_job(tx: &mut TenantTx, id: JobId) -> Result<Option<Job>, DbErr
         ..JobFilter::default()
     };
     let mut rows = select_jobs!(tx, tenant, "id = $2", id.as_uuid(), any)?;
-    Ok(rows.pop().map(JobRow::job))
+    rows.pop().map(JobRow::job).transpose()
 }
 
 /// A page of the tenant's jobs.
@@ -148,7 +147,7 @@ pub async fn list_jobs(tx: &mut TenantTx, filter: &JobFilter) -> Result<Vec<Job>
             )
         }
     }?;
-    Ok(rows.into_iter().map(JobRow::job).collect())
+    rows.into_iter().map(JobRow::job).collect()
 }
 
 /// Who runs a job, since when and how long without a further sign of life.
@@ -246,9 +245,8 @@ macro_rules! select_jobs_of_several {
             r#"SELECT job.id AS "id!: JobId", job.tenant_id AS "tenant_id!: TenantId", kind AS "kind!",
                       status AS "status!: JobStatus", queue AS "queue!", priority AS "priority!",
                       attempt AS "attempt!", max_attempts AS "max_attempts!", payload AS "payload!: JsonText",
-                      result AS "result: JsonText",
-                      error AS "error: Json<JobFailure>", progress AS "progress: Json<JobProgress>",
-                      resource_key, labels AS "labels!: JsonText", timeout_seconds AS "timeout_seconds!",
+                      result AS "result: JsonText", error::text, progress::text, resource_key,
+                      labels AS "labels!: JsonText", timeout_seconds AS "timeout_seconds!",
                       run_at AS "run_at!", created_at AS "created_at!", started_at, finished_at, expires_at,
                       cancel_requested_at, cancel_delivered_at, request_id AS "request_id: RequestId"
                FROM "#
@@ -261,14 +259,17 @@ macro_rules! select_jobs_of_several {
     }};
 }
 
-/// Jobs of any tenants in one round trip, in the order asked for; `None` where the tenant has no such
-/// job. Each is read in its tenant's name: the innermost select, which `OFFSET 0` keeps apart, needs the
-/// name that the one before it sets, so it begins anew after each. Should a planner ever see a way
-/// around that, row-level security shows nothing.
+/// What was found of a job that was asked for together with others; `None` if its tenant has none such.
+/// One whose row cannot be read fails alone.
+pub type FoundJob = Result<Option<Job>, Arc<DbError>>;
+
+/// Jobs of any tenants in one round trip, in the order asked for. Each is read in its tenant's name: the
+/// innermost select, which `OFFSET 0` keeps apart, needs the name that the one before it sets, so it begins
+/// anew after each. Should a planner ever see a way around that, row-level security shows nothing.
 pub async fn find_jobs(
     tx: &mut EachTenantTx,
     wanted: &[(TenantId, JobId)],
-) -> Result<Vec<Option<Job>>, DbError> {
+) -> Result<Vec<FoundJob>, DbError> {
     let rows = select_jobs_of_several!(
         tx,
         "(SELECT tenant, array_agg(id) AS ids
@@ -285,7 +286,7 @@ pub async fn find_jobs(
 pub async fn find_jobs_of_nobody(
     tx: &mut PlatformTx<Engine>,
     wanted: &[(TenantId, JobId)],
-) -> Result<Vec<Option<Job>>, DbError> {
+) -> Result<Vec<FoundJob>, DbError> {
     let rows = select_jobs_of_several!(
         tx,
         "unnest($1::text[], $2::uuid[]) AS wanted (tenant_id, id) JOIN jobs AS job USING (tenant_id, id)",
@@ -294,15 +295,21 @@ pub async fn find_jobs_of_nobody(
     Ok(in_order_of(wanted, rows))
 }
 
-fn in_order_of(wanted: &[(TenantId, JobId)], rows: Vec<JobRow>) -> Vec<Option<Job>> {
-    let found: HashMap<(TenantId, JobId), Job> = rows
+fn in_order_of(wanted: &[(TenantId, JobId)], rows: Vec<JobRow>) -> Vec<FoundJob> {
+    let found: HashMap<(TenantId, JobId), Result<Job, Arc<DbError>>> = rows
         .into_iter()
-        .map(|row| ((row.tenant_id.clone(), row.id), row.job()))
+        .map(|row| {
+            let key = (row.tenant_id.clone(), row.id);
+            (key, row.job().map_err(Arc::new))
+        })
         .collect();
     // The same job may be asked for twice.
-    wanted.iter().map(|key| found.get(key).cloned()).collect()
+    let each = wanted.iter().map(|key| found.get(key).cloned().transpose());
+    each.collect()
 }
 
+/// A row with its JSON unread: PostgreSQL keeps numbers and nestings that a program does not, and a row that
+/// cannot be read must not take the others of its statement with it.
 struct JobRow {
     id: JobId,
     tenant_id: TenantId,
@@ -314,8 +321,8 @@ struct JobRow {
     max_attempts: i32,
     payload: JsonText,
     result: Option<JsonText>,
-    error: Option<Json<JobFailure>>,
-    progress: Option<Json<JobProgress>>,
+    error: Option<String>,
+    progress: Option<String>,
     resource_key: Option<String>,
     labels: JsonText,
     timeout_seconds: i32,
@@ -330,13 +337,13 @@ struct JobRow {
 }
 
 impl JobRow {
-    fn job(self) -> Job {
+    fn job(self) -> Result<Job, DbError> {
         let cancellation = self.cancel_requested_at.map(|requested_at| Cancellation {
             requested_at,
             delivered_at: self.cancel_delivered_at,
             stopped_at: self.finished_at,
         });
-        Job {
+        Ok(Job {
             id: self.id,
             tenant_id: self.tenant_id,
             kind: self.kind,
@@ -347,8 +354,8 @@ impl JobRow {
             max_attempts: self.max_attempts,
             payload: self.payload,
             result: self.result,
-            error: self.error.map(|error| error.0),
-            progress: self.progress.map(|progress| progress.0),
+            error: self.error.as_deref().map(read).transpose()?,
+            progress: self.progress.as_deref().map(read).transpose()?,
             resource_key: self.resource_key,
             labels: self.labels,
             timeout_seconds: self.timeout_seconds,
@@ -359,6 +366,10 @@ impl JobRow {
             expires_at: self.expires_at,
             cancellation,
             request_id: self.request_id,
-        }
+        })
     }
+}
+
+fn read<T: DeserializeOwned>(json: &str) -> Result<T, DbError> {
+    serde_json::from_str(json).map_err(|error| DbError::from(sqlx::Error::Decode(Box::new(error))))
 }

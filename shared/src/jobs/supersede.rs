@@ -57,14 +57,14 @@ pub(super) async fn lock_bonds(
     connection: &mut PgConnection,
     bonds: &[Bond<'_>],
 ) -> Result<(), DbError> {
+    let tenants: Vec<String> = bonds.iter().map(|bond| bond.tenant.to_string()).collect();
     let names: Vec<String> = bonds
         .iter()
-        .map(|bond| format!("{}\t{}\t{}", bond.tenant, bond.kind, bond.resource_key))
+        .map(|bond| format!("{}\t{}", bond.kind, bond.resource_key))
         .collect();
     sqlx::query!(
-        r#"SELECT pg_advisory_xact_lock(place)::text AS held
-           FROM (SELECT DISTINCT hashtextextended(name, 2) AS place
-                 FROM unnest($1::text[]) AS wanted (name) ORDER BY 1) AS places"#,
+        r#"SELECT take_locks($1, $2, 2)::text AS held"#,
+        &tenants,
         &names,
     )
     .fetch_all(connection)

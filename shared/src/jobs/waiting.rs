@@ -88,16 +88,10 @@ async fn select_waiting(
         .collect())
 }
 
-/// In one order, so that two transactions wait for each other in one direction only.
 async fn take_locks(connection: &mut PgConnection, tenants: &[&TenantId]) -> Result<(), DbError> {
     let names: Vec<String> = tenants.iter().map(ToString::to_string).collect();
-    sqlx::query!(
-        r#"SELECT pg_advisory_xact_lock(place)::text AS held
-           FROM (SELECT DISTINCT hashtextextended(tenant_id, 1) AS place
-                 FROM unnest($1::text[]) AS wanted (tenant_id) ORDER BY 1) AS places"#,
-        &names,
-    )
-    .fetch_all(connection)
-    .await?;
+    sqlx::query!(r#"SELECT take_locks($1, NULL, 1)::text AS held"#, &names,)
+        .fetch_all(connection)
+        .await?;
     Ok(())
 }

@@ -110,12 +110,8 @@ pub async fn put_identity_provider(
 
 /// Takes the provider of the transaction's tenant away. Answers whether there was one.
 pub async fn delete_identity_provider(tx: &mut TenantTx) -> Result<bool, DbError> {
-    let tenant = tx.tenant().clone();
-    let done = sqlx::query!(
-        "DELETE FROM identity_providers WHERE tenant_id = $1",
-        tenant.as_str(),
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(done.rows_affected() == 1)
+    let gone = sqlx::query_scalar!(r#"SELECT delete_own_identity_provider() AS "gone!""#)
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(gone == 1)
 }

@@ -292,3 +292,79 @@ async fn the_database_and_the_verifier_agree_on_every_kind_of_entry() {
     }
     stack.stop().await;
 }
+
+/// An entry as a statement of the application's login could make it.
+fn entry_with(change: &Value) -> String {
+    let mut entry = json!({
+        "actor_kind": "user", "actor_id": "0198c0de-0000-7000-8000-000000000001", "actor_display": "x",
+        "action": "a.b", "object_type": "c", "result": "succeeded", "detail": {},
+    });
+    let change = change.as_object().unwrap().clone();
+    entry.as_object_mut().unwrap().extend(change);
+    json!([entry]).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_could_not_be_read_or_checked_later_is_refused() {
+    let stack = still_stack().await;
+    let caller = tenant_with_a_log(&stack).await;
+    let mut app = stack.app().await;
+    run(&mut app, "SET app.tenant_id = 'acme'").await.unwrap();
+    let deep = (0..9).fold(json!(1), |inner, _| json!([inner]));
+    let fraction = r#"[{"detail": {"share": 1.50}}]"#;
+    let huge = r#"[{"detail": {"share": 1e400}}]"#;
+    let exact = r#"[{"detail": {"count": 123456789012345678901234567890}}]"#;
+    let others = [
+        entry_with(&json!({ "detail": { "deep": deep } })),
+        entry_with(&json!({ "detail": { "long": "x".repeat(70_000) } })),
+        entry_with(&json!({ "actor_display": "x".repeat(70_000) })),
+    ];
+    let texts = [fraction, huge, exact].into_iter().map(str::to_owned);
+    for entries in texts.chain(others) {
+        let append = format!("SELECT audit_own('{entries}', now())");
+        let refused = Err("23514".to_owned());
+        assert_eq!(run(&mut app, &append).await, refused, "{entries:.80}");
+    }
+    // What is not of this time is told at this time.
+    for time in ["infinity", "-infinity", "9999-12-31", "1999-12-31"] {
+        let append = format!("SELECT audit_own('{}', '{time}')", entry_with(&json!({})));
+        run(&mut app, &append).await.unwrap();
+    }
+    let strayed = "SELECT count(*) FROM audit_log
+                   WHERE action = 'a.b' AND at NOT BETWEEN now() - interval '6 minutes' AND now() + interval '6 minutes'";
+    assert_eq!(stack.count(strayed).await, 0);
+    let said = says(&caller, &["audit", "verify"]).await;
+    assert!(said.contains("14 entries"), "{said}");
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_is_told_in_a_tenants_name_of_its_administrators_alone() {
+    let stack = still_stack().await;
+    tenant_with_a_log(&stack).await;
+    let mut app = stack.app().await;
+    run(&mut app, "SET app.tenant_id = 'acme'").await.unwrap();
+    let before = "SELECT count(*) FROM audit_log WHERE tenant_id = 'platform'";
+    let told = stack.count(before).await;
+    let somebody = json!("0198c0de-0000-7000-8000-000000000001");
+    let tenants_key: Option<String> =
+        sqlx::query_scalar("SELECT id::text FROM api_keys WHERE tenant_id = 'acme' LIMIT 1")
+            .fetch_optional(&mut stack.owner().await)
+            .await
+            .unwrap();
+    for author in [
+        json!({ "actor_kind": "user", "actor_id": somebody }),
+        json!({ "actor_kind": "api_key", "actor_id": tenants_key.unwrap() }),
+        json!({ "actor_kind": "system", "actor_id": "command line" }),
+        json!({ "actor_kind": "anonymous", "actor_id": "127.0.0.1" }),
+        json!({ "actor_kind": "user", "actor_id": somebody, "act_as": somebody }),
+    ] {
+        let mut change = author.clone();
+        change["for_platform"] = json!(true);
+        let append = format!("SELECT audit_own('{}', now())", entry_with(&change));
+        let refused = Err("42501".to_owned());
+        assert_eq!(run(&mut app, &append).await, refused, "{author}");
+    }
+    assert_eq!(stack.count(before).await, told);
+    stack.stop().await;
+}

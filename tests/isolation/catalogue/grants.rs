@@ -42,13 +42,18 @@ const GRANTS: &str = "
       AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
     ORDER BY role, object, privilege, column_name";
 
-/// What everybody may have: to connect, to name what is in the schema, and temporary tables, none of
-/// which shows a row.
-const OF_EVERYBODY: [(&str, &str); 3] = [
-    ("schema public", "USAGE"),
-    ("the database", "CONNECT"),
-    ("the database", "TEMPORARY"),
-];
+/// What everybody may have: to connect, and to name what is in the schema, neither of which shows a row.
+const OF_EVERYBODY: [(&str, &str); 2] = [("schema public", "USAGE"), ("the database", "CONNECT")];
+
+/// Each of these on a whole table is enough for `LOCK TABLE ... IN ACCESS EXCLUSIVE MODE`; on columns it is
+/// not.
+const LOCK_ALL: [&str; 3] = ["DELETE", "TRUNCATE", "UPDATE"];
+
+/// Who may read password hashes: whoever compares them.
+const READS_PASSWORDS: &str = "
+    SELECT rolname::text FROM pg_roles
+    WHERE rolname LIKE 'unity\\_%' AND NOT rolcanlogin AND rolname <> 'unity_issuer'
+      AND has_column_privilege(oid, 'users', 'password_hash', 'SELECT')";
 
 async fn select(connection: &mut PgConnection) -> Vec<Grant> {
     sqlx::query_as(GRANTS).fetch_all(connection).await.unwrap()
@@ -89,12 +94,12 @@ pub async fn table(connection: &mut PgConnection) -> String {
 /// What is wrong whatever the table of grants says.
 pub async fn faults(connection: &mut PgConnection) -> Vec<String> {
     let mut faults = Vec::new();
-    for grant in select(connection).await {
+    for grant in select(&mut *connection).await {
         let Grant {
             role,
             object,
             privilege,
-            column_name: _,
+            column_name,
             may_pass_on,
         } = grant;
         if may_pass_on {
@@ -104,6 +109,20 @@ pub async fn faults(connection: &mut PgConnection) -> Vec<String> {
         if role == "everybody" && !allowed {
             faults.push(format!("{object}: everybody has {privilege}"));
         }
+        if role == "unity_app" && column_name.is_none() && LOCK_ALL.contains(&privilege.as_str()) {
+            faults.push(format!(
+                "{object}: unity_app could lock it against everybody, as it has {privilege}"
+            ));
+        }
     }
+    let readers: Vec<String> = sqlx::query_scalar(READS_PASSWORDS)
+        .fetch_all(connection)
+        .await
+        .unwrap();
+    faults.extend(
+        readers
+            .into_iter()
+            .map(|role| format!("users: {role} reads password_hash")),
+    );
     faults
 }

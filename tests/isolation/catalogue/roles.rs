@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-const GROUPS: [&str; 8] = [
+const GROUPS: [&str; 9] = [
     "unity_app",
     "unity_auditor",
     "unity_authenticator",
+    "unity_clerk",
     "unity_engine",
     "unity_issuer",
     "unity_operator",
@@ -15,13 +16,23 @@ const GROUPS: [&str; 8] = [
     "unity_registrar",
 ];
 
-/// The only functions that act as their owner, each of which appends to the audit log and does nothing
-/// else. Their owner may do that and no more, and nobody can become it. This list may only shrink.
-const OF_THE_AUDITOR: [&str; 4] = [
-    "audit(jsonb,timestamp with time zone)",
-    "audit_hash(audit_log)",
-    "audit_own(jsonb,timestamp with time zone)",
-    "audit_part(text)",
+/// The only functions that act as their owner, who may do what they do and no more, and whom nobody can
+/// become. The auditor's append to the audit log; the clerk's do in the caller's tenant what a grant would
+/// give too much for. This list may only shrink.
+const OF_THEIR_OWNERS: [(&str, &str); 10] = [
+    ("unity_auditor", "audit(jsonb,timestamp with time zone)"),
+    ("unity_auditor", "audit_hash(audit_log)"),
+    ("unity_auditor", "audit_own(jsonb,timestamp with time zone)"),
+    ("unity_auditor", "audit_part(text)"),
+    ("unity_clerk", "delete_own_identity_provider()"),
+    ("unity_clerk", "delete_own_membership(uuid)"),
+    ("unity_clerk", "delete_own_sign_ins(bytea[])"),
+    ("unity_clerk", "may_name_any_tenant()"),
+    ("unity_clerk", "take_locks(text[],text[],bigint)"),
+    (
+        "unity_clerk",
+        "tell(text[],uuid[],text[],jsonb[],timestamp with time zone)",
+    ),
 ];
 
 #[derive(sqlx::FromRow)]
@@ -39,7 +50,9 @@ const ATTRIBUTES: &str = "
                CASE WHEN r.rolcreatedb THEN 'has CREATEDB' END,
                CASE WHEN r.rolreplication THEN 'has REPLICATION' END,
                CASE WHEN r.rolcanlogin AND r.rolname = ANY($2) THEN 'can log in' END,
-               CASE WHEN EXISTS (SELECT FROM pg_db_role_setting s WHERE s.setrole = r.oid)
+               CASE WHEN EXISTS (SELECT FROM pg_db_role_setting s
+                                 JOIN pg_database d ON d.datname = current_database()
+                                 WHERE s.setrole = r.oid AND s.setdatabase IN (0, d.oid))
                     THEN 'has settings of its own' END], NULL) AS powers
     FROM pg_roles r WHERE r.rolname = ANY($1)
     ORDER BY name";
@@ -60,9 +73,10 @@ const OWNED: &str = "
     WHERE r.rolname = ANY($1)";
 
 const FUNCTIONS_OF_THEIR_OWNERS: &str = "
-    SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE p.prosecdef AND NOT (p.oid::regprocedure::text = ANY($1) AND p.proowner = 'unity_auditor'::regrole
-                               AND coalesce('search_path=pg_catalog, public, pg_temp' = ANY(p.proconfig), false)) AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'";
+    SELECT p.proowner::regrole::text, p.oid::regprocedure::text,
+           coalesce('search_path=pg_catalog, public, pg_temp' = ANY(p.proconfig), false)
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'";
 
 /// What is wrong; `logins` are the application's and the platform's.
 pub async fn faults(connection: &mut PgConnection, logins: (&str, &str)) -> Vec<String> {
@@ -77,20 +91,22 @@ pub async fn faults(connection: &mut PgConnection, logins: (&str, &str)) -> Vec<
     faults.extend(
         owned
             .into_iter()
-            .filter(|(role, thing)| {
-                role != "unity_auditor" || !OF_THE_AUDITOR.contains(&thing.as_str())
-            })
+            .filter(|(role, thing)| !OF_THEIR_OWNERS.contains(&(role.as_str(), thing.as_str())))
             .map(|(role, thing)| format!("{role}: owns {thing}")),
     );
-    let definers: Vec<String> = sqlx::query_scalar(FUNCTIONS_OF_THEIR_OWNERS)
-        .bind(OF_THE_AUDITOR)
+    let definers: Vec<(String, String, bool)> = sqlx::query_as(FUNCTIONS_OF_THEIR_OWNERS)
         .fetch_all(connection)
         .await
         .unwrap();
     faults.extend(
-        definers.into_iter().map(|function| {
-            format!("{function}: SECURITY DEFINER lets its caller act as its owner")
-        }),
+        definers
+            .into_iter()
+            .filter(|(owner, function, has_path)| {
+                !has_path || !OF_THEIR_OWNERS.contains(&(owner.as_str(), function.as_str()))
+            })
+            .map(|(_, function, _)| {
+                format!("{function}: SECURITY DEFINER lets its caller act as its owner")
+            }),
     );
     faults
 }

@@ -234,6 +234,10 @@ impl handler::Handler for Handler {
         context: JobContext,
         HardDeleteTenant { tenant_id: tenant }: HardDeleteTenant,
     ) -> Result<Value, JobError> {
+        // A tenant's own row may say anything; only the platform ends tenants.
+        if !context.tenant_id().is_platform() {
+            return Err(not_due(&tenant, "the job is not the platform's"));
+        }
         let progress = &context.progress;
         let Some(uid) = self.begin(&tenant).await? else {
             self.forget(&tenant).await?;

@@ -4,14 +4,14 @@
 //! message that is lost is made good by the next heartbeat, which reads the wish with the lease. One
 //! that comes between a job's claim and its start is kept for a moment.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use unity_shared::{
     clock::Clock,
-    db::Database,
+    db::{Database, DbError},
     ids::JobId,
-    jobs::{LeaseKey, deliver_cancels},
+    jobs::{LeaseKey, by_tenant, deliver_cancels},
     queue::{Gate, Wake},
     telemetry::chain,
 };
@@ -84,11 +84,26 @@ impl Canceller {
 
     /// Ends those of these attempts whose job is not wanted any more.
     pub(super) async fn deliver(&self, keys: &[LeaseKey]) {
-        let delivered = async {
-            let mut tx = self.database.engine().statement().await?;
-            deliver_cancels(&mut tx, keys, self.clock.now()).await
+        let delivered = match self.note(keys).await {
+            Err(error) if error.may_be_one_rows() => {
+                tracing::debug!(error = chain(&error), "cancelling tenant by tenant");
+                let tenants = by_tenant(keys);
+                let each = tenants.iter().map(|own| self.note(own));
+                let each = futures::future::join_all(each).await.into_iter();
+                each.reduce(|all, own| match (all, own) {
+                    (Ok(mut all), Ok(own)) => {
+                        all.extend(own);
+                        Ok(all)
+                    }
+                    // Those that failed are for the next heartbeat.
+                    (Ok(known), Err(_)) | (Err(_), Ok(known)) => Ok(known),
+                    (Err(error), Err(_)) => Err(error),
+                })
+                .unwrap_or_else(|| Ok(HashSet::new()))
+            }
+            answer => answer,
         };
-        match delivered.await {
+        match delivered {
             Ok(unwanted) => {
                 for key in keys.iter().filter(|key| unwanted.contains(&key.id)) {
                     tracing::info!(job_id = %key.id, tenant_id = %key.tenant_id, "cancelling");
@@ -102,5 +117,10 @@ impl Canceller {
                 );
             }
         }
+    }
+
+    async fn note(&self, keys: &[LeaseKey]) -> Result<HashSet<JobId>, DbError> {
+        let mut tx = self.database.engine().statement().await?;
+        deliver_cancels(&mut tx, keys, self.clock.now()).await
     }
 }

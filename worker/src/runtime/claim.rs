@@ -1,7 +1,7 @@
 //! Makes fetched ids this worker's: first in the gate, then in the record.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
@@ -13,7 +13,7 @@ use unity_shared::{
     batch::{BatchLimits, Batcher},
     clock::Clock,
     db::{Database, DbError},
-    ids::{JobId, WorkerId},
+    ids::{JobId, TenantId, WorkerId},
     jobs::{Claim, ClaimedJob, claim_jobs},
     queue::{Claims, Gate, Member, ReadyJob},
     telemetry::chain,
@@ -106,8 +106,9 @@ impl Claimer {
         if claims.passed_on == jobs.len() {
             tokio::time::sleep(STEP_ASIDE).await;
         }
-        let claimed = match self.claim_rows(&claims, asked).await {
+        let claimed = match self.claim_rows(&claims, &claims.admitted, asked).await {
             Ok(claimed) => claimed,
+            Err(error) if error.may_be_one_rows() => self.claim_apart(&claims, asked).await,
             Err(error) => {
                 tracing::warn!(
                     error = chain(&error),
@@ -138,14 +139,61 @@ impl Claimer {
         became.collect()
     }
 
+    /// The same tenant by tenant, all at once, after the statement for all of them was refused: what is
+    /// wrong with one's rows, or who holds them, is not the others' concern.
+    async fn claim_apart(&self, claims: &Claims, asked: DateTime<Utc>) -> Vec<ClaimedJob> {
+        let mut tenants: BTreeMap<&TenantId, Vec<(TenantId, JobId)>> = BTreeMap::new();
+        for (tenant, id) in &claims.admitted {
+            let own = tenants.entry(tenant).or_default();
+            own.push((tenant.clone(), *id));
+        }
+        let each = tenants
+            .values()
+            .map(|own| self.claim_tenants(claims, own, asked));
+        let claimed = futures::future::join_all(each).await;
+        claimed.into_iter().flatten().collect()
+    }
+
+    /// A row that cannot be claimed stays as it is.
+    async fn claim_tenants(
+        &self,
+        claims: &Claims,
+        jobs: &[(TenantId, JobId)],
+        asked: DateTime<Utc>,
+    ) -> Vec<ClaimedJob> {
+        let refused = |jobs: &[(TenantId, JobId)], error: &DbError| {
+            metrics::counter!("unity_claims_refused_total").increment(jobs.len() as u64);
+            tracing::error!(error = chain(error), ?jobs, "jobs cannot be claimed");
+        };
+        match self.claim_rows(claims, jobs, asked).await {
+            Ok(claimed) => claimed,
+            Err(error) if jobs.len() == 1 || matches!(error, DbError::Locked(_)) => {
+                refused(jobs, &error);
+                Vec::new()
+            }
+            Err(_) => {
+                let mut claimed = Vec::new();
+                for job in jobs {
+                    let job = std::slice::from_ref(job);
+                    match self.claim_rows(claims, job, asked).await {
+                        Ok(one) => claimed.extend(one),
+                        Err(error) => refused(job, &error),
+                    }
+                }
+                claimed
+            }
+        }
+    }
+
     /// A lease is as long as its slot's at most, so it counts from when the gate was asked. A process
     /// that stood still since then does not begin what it could not renew in time.
     async fn claim_rows(
         &self,
         claims: &Claims,
+        jobs: &[(TenantId, JobId)],
         asked: DateTime<Utc>,
     ) -> Result<Vec<ClaimedJob>, DbError> {
-        let Some(epoch) = claims.epoch.filter(|_| !claims.admitted.is_empty()) else {
+        let Some(epoch) = claims.epoch.filter(|_| !jobs.is_empty()) else {
             return Ok(Vec::new());
         };
         let mut tx = self.database.engine().statement().await?;
@@ -158,7 +206,7 @@ impl Claimer {
             shard: self.gate.shard(),
             epoch,
             kinds: &self.kinds,
-            jobs: &claims.admitted,
+            jobs,
             lease_expires_at: asked + self.lease,
         };
         claim_jobs(&mut tx, &claim, now).await

@@ -7,7 +7,7 @@ use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
-    jobs::{Finish, JobFailure, Verdict, finish_jobs},
+    jobs::{Finish, JobFailure, Verdict, by_tenant, finish_jobs},
     telemetry::chain,
 };
 
@@ -27,6 +27,8 @@ const LIMITS: BatchLimits = BatchLimits {
 };
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often rows that somebody holds are tried, each time for as long as a lock is waited for.
+const TRIES_OF_HELD_ROWS: u32 = 60;
 
 impl Finisher {
     /// The queue in front of it. The answer says whether the verdict counted: if not, the lease was
@@ -41,23 +43,67 @@ impl Finisher {
     async fn finish(&self, finishes: Vec<Finish>) -> Vec<bool> {
         let counted = match self.write(&finishes).await {
             Ok(counted) => counted,
-            Err(error) if finishes.len() > 1 => {
-                tracing::debug!(error = chain(&error), "batch refused, writing one by one");
-                let mut counted = HashSet::new();
-                for finish in &finishes {
-                    counted.extend(self.write_alone(finish).await);
-                }
-                counted
+            Err(error) => {
+                tracing::debug!(
+                    error = chain(&error),
+                    "batch refused, writing tenant by tenant"
+                );
+                self.write_apart(&finishes).await
             }
-            Err(_) => match finishes.first() {
-                Some(finish) => self.write_alone(finish).await,
-                None => HashSet::new(),
-            },
         };
         finishes
             .iter()
             .map(|finish| counted.contains(&finish.lease.id))
             .collect()
+    }
+
+    /// Tenant by tenant, all at once.
+    async fn write_apart(&self, finishes: &[Finish]) -> HashSet<JobId> {
+        let each = by_tenant(finishes)
+            .into_iter()
+            .map(|own| self.write_tenants(own));
+        let counted = futures::future::join_all(each).await;
+        counted.into_iter().flatten().collect()
+    }
+
+    async fn write_tenants(&self, finishes: Vec<Finish>) -> HashSet<JobId> {
+        match self.write(&finishes).await {
+            Ok(counted) => counted,
+            Err(DbError::Locked(error)) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    jobs = finishes.len(),
+                    "verdicts wait, their rows are held by another transaction"
+                );
+                // Nobody waits for the tenant that holds its rows. If they are held until the leases
+                // have ended, the jobs are rescued.
+                let own = self.clone();
+                tokio::spawn(async move { own.write_when_free(&finishes).await });
+                HashSet::new()
+            }
+            Err(_) => self.write_each(&finishes).await,
+        }
+    }
+
+    async fn write_when_free(&self, finishes: &[Finish]) {
+        for _ in 0..TRIES_OF_HELD_ROWS {
+            match self.write(finishes).await {
+                Ok(_) => return,
+                Err(DbError::Locked(_)) => {}
+                Err(_) => {
+                    self.write_each(finishes).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn write_each(&self, finishes: &[Finish]) -> HashSet<JobId> {
+        let mut counted = HashSet::new();
+        for finish in finishes {
+            counted.extend(self.write_alone(finish).await);
+        }
+        counted
     }
 
     /// A verdict that the database will not take must not hold the others up, nor be lost: the job
@@ -84,12 +130,12 @@ impl Finisher {
         self.write(&[replacement]).await.unwrap_or_default()
     }
 
-    /// Tries until the database answers one way or the other. Trying late is safe: the fence decides.
+    /// Tries until the database answers one way or the other, or the rows are held for too long. Trying late is safe: the fence decides.
     async fn write(&self, finishes: &[Finish]) -> Result<HashSet<JobId>, DbError> {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.write_once(finishes).await {
-                Err(error) if error.retryable() => {
+                Err(error) if error.retryable() && !error.may_be_one_rows() => {
                     tracing::warn!(
                         error = chain(&error),
                         jobs = finishes.len(),

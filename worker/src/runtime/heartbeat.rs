@@ -13,14 +13,14 @@ use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
-    jobs::{LeaseKey, renew_leases},
+    jobs::{LeaseKey, by_tenant, renew_leases},
     queue::{Beat, Gate, Member, Offer, Wake},
     telemetry::chain,
 };
 
 use super::{
     cancel::Canceller,
-    capacity::Capacity,
+    capacity::{Capacity, PoolSetting},
     inflight::{InFlight, Stop},
     register::touch_worker,
 };
@@ -94,7 +94,7 @@ impl Heartbeat {
             .into_iter()
             .map(|(key, _)| key)
             .collect();
-        let kept = match self.renew_rows(&keys).await {
+        let kept = match self.renew(&keys, asked).await {
             Ok(kept) => kept,
             Err(error) => {
                 tracing::warn!(
@@ -104,7 +104,6 @@ impl Heartbeat {
                 return;
             }
         };
-        self.note(&keys, &kept, asked).await;
         // Read anew, and sent without a pause: a job that has settled meanwhile is not in it, and the
         // settlement of one that still is will reach Redis after this call, on the same connection.
         let offers: Vec<Offer> = self
@@ -135,6 +134,35 @@ impl Heartbeat {
         }
     }
 
+    /// Renews in the record, and notes what was kept and what was lost. Where the rows of one tenant cannot
+    /// be written, or somebody holds them, those of the others are renewed all the same; its own are neither
+    /// kept nor lost.
+    async fn renew(
+        &self,
+        keys: &[LeaseKey],
+        asked: Instant,
+    ) -> Result<HashMap<JobId, bool>, DbError> {
+        let pool = self.touch(keys.len()).await?;
+        self.capacity.set_pool(pool);
+        let all = match self.renew_rows(keys, asked).await {
+            Err(error) if error.may_be_one_rows() => error,
+            answer => return answer,
+        };
+        tracing::debug!(error = chain(&all), "renewing tenant by tenant");
+        let tenants = by_tenant(keys);
+        let each = tenants.iter().map(|own| self.renew_rows(own, asked));
+        let mut kept = HashMap::new();
+        for answer in futures::future::join_all(each).await {
+            match answer {
+                Ok(own) => kept.extend(own),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "could not renew a tenant's leases");
+                }
+            }
+        }
+        Ok(kept)
+    }
+
     async fn note(&self, keys: &[LeaseKey], kept: &HashMap<JobId, bool>, asked: Instant) {
         let (renewed, lost): (Vec<LeaseKey>, Vec<LeaseKey>) = keys
             .iter()
@@ -155,15 +183,25 @@ impl Heartbeat {
         }
     }
 
-    async fn renew_rows(&self, keys: &[LeaseKey]) -> Result<HashMap<JobId, bool>, DbError> {
-        let now = self.clock.now();
-        let capacity = self.capacity.current();
+    async fn touch(&self, running: usize) -> Result<PoolSetting, DbError> {
+        let (now, capacity) = (self.clock.now(), self.capacity.current());
         let mut tx = self.database.engine().statement().await?;
-        let pool = touch_worker(&mut tx, self.worker, capacity, keys.len(), now).await?;
-        self.capacity.set_pool(pool);
+        touch_worker(&mut tx, self.worker, capacity, running, now).await
+    }
+
+    async fn renew_rows(
+        &self,
+        keys: &[LeaseKey],
+        asked: Instant,
+    ) -> Result<HashMap<JobId, bool>, DbError> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        renew_leases(&mut tx, keys, now, now + self.lease).await
+        let now = self.clock.now();
+        let mut tx = self.database.engine().statement().await?;
+        let kept = renew_leases(&mut tx, keys, now, now + self.lease).await?;
+        drop(tx);
+        self.note(keys, &kept, asked).await;
+        Ok(kept)
     }
 }

@@ -218,7 +218,6 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use serde_json::json;
 
     use super::*;
 
@@ -231,7 +230,7 @@ mod tests {
             kind: "probe".to_owned(),
             queue: "default".to_owned(),
             priority: 5,
-            payload: json!({}),
+            payload: "{}".to_owned(),
             attempt: 1,
             max_attempts: 5,
             fence,

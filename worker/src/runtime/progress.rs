@@ -15,7 +15,7 @@ use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, TenantId},
-    jobs::{JobProgress, LeaseKey, Report, record_progress},
+    jobs::{JobProgress, LeaseKey, Report, by_tenant, record_progress},
     queue::Gate,
     telemetry::chain,
 };
@@ -46,7 +46,7 @@ impl Recorder {
             let (recorder, teller) = (self.clone(), teller.clone());
             async move {
                 let answers = vec![(); reports.len()];
-                match recorder.record(latest(reports)).await {
+                match recorder.record_apart(latest(reports)).await {
                     Ok(told) => {
                         for job in told {
                             drop(teller.send(job));
@@ -74,6 +74,19 @@ impl Recorder {
                 vec![(); jobs.len()]
             }
         })
+    }
+
+    /// All at once, or tenant by tenant if one of them stands in the way.
+    async fn record_apart(&self, reports: Vec<Report>) -> Result<Vec<(TenantId, JobId)>, DbError> {
+        let tenants = by_tenant(&reports);
+        match self.record(reports).await {
+            Err(error) if error.may_be_one_rows() && tenants.len() > 1 => {
+                let each = tenants.into_iter().map(|own| self.record(own));
+                let told = futures::future::join_all(each).await;
+                Ok(told.into_iter().flatten().flatten().collect())
+            }
+            answer => answer,
+        }
     }
 
     async fn record(&self, reports: Vec<Report>) -> Result<Vec<(TenantId, JobId)>, DbError> {
