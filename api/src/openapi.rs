@@ -15,8 +15,8 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 pub use values::{
-    KeyRole, KindLimits, LONGEST_LABEL_KEY, LONGEST_LABEL_VALUE, Labels, MOST_LABELS, ScopeName,
-    TenantRole,
+    KeyRole, KindLimits, LONGEST_LABEL_KEY, LONGEST_LABEL_VALUE, Labels, MOST_LABELS,
+    RoleByDefault, ScopeName, TenantRole,
 };
 
 use crate::{

@@ -9,8 +9,8 @@ use unity_shared::config::{LogFormat, Settings, SettingsError};
 
 use crate::bench::Choice;
 use crate::client::{
-    ActAsArgs, AuditArgs, InvitationsArgs, JobsArgs, KeysArgs, MembersArgs, PoolsArgs, QueuesArgs,
-    SwitchesArgs, TenantsArgs, WorkersArgs,
+    ActAsArgs, AuditArgs, IdentityProviderArgs, InvitationsArgs, JobsArgs, KeysArgs, MembersArgs,
+    PoolsArgs, QueuesArgs, SwitchesArgs, TenantsArgs, WorkersArgs,
 };
 
 /// Multi-tenant control plane for Kubernetes on a job queue.
@@ -70,6 +70,8 @@ pub enum Command {
     Switches(SwitchesArgs),
     /// A system administrator inside a tenant: for minutes, with a reason, over the API.
     ActAs(ActAsArgs),
+    /// By which identity provider a tenant's people sign in, over the API.
+    IdentityProvider(IdentityProviderArgs),
     /// Audit logs: who did what, and whether the log is as it was written.
     Audit(AuditArgs),
     /// API keys, over the API; the first ones and the keys that sign tokens, in the database.

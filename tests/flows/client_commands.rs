@@ -257,6 +257,9 @@ async fn keys_are_made_listed_revoked_and_rotated() {
     );
     assert!(!listed.contains(key.trim()), "{listed}");
     let keys = json_of(&admin, &["keys", "list"]).await;
+    let first = keys["items"][0]["id"].as_str().unwrap();
+    let shown = json_of(&admin, &["keys", "show", first]).await;
+    assert_eq!(shown, keys["items"][0]);
     let id = keys["items"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(
         says(&admin, &["keys", "revoke", &id]).await,
@@ -453,5 +456,46 @@ async fn an_administrator_acts_in_a_tenant_and_the_log_tells_of_it() {
         says(&tenant, args).await;
         says(&stack.admin, args).await;
     }
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_provider_is_set_shown_and_taken_away() {
+    let stack = Stack::start_with(StackOptions {
+        workers: 0,
+        scheduler: false,
+        ..StackOptions::default()
+    })
+    .await;
+    let tenant = stack.create_tenant("client").await;
+    let issuer = "https://login.client.example";
+    let set = [
+        "identity-provider",
+        "set",
+        "--issuer",
+        issuer,
+        "--client-id",
+        "unity",
+        "--email-domain",
+        "client.example",
+        "--default-role",
+        "viewer",
+    ];
+    let said = refuses(&tenant, &set, 1).await;
+    assert!(said.contains("UNITY_CLIENT_SECRET"), "{said}");
+    let from = ["--client-secret-env", "UNITY_API_KEY"];
+    says(&tenant, &[&set[..], &from].concat()).await;
+    let shown = json_of(&tenant, &["identity-provider", "show"]).await;
+    assert_eq!(shown["issuer"], issuer);
+    assert_eq!(shown["email_domains"], json!(["client.example"]));
+    assert_eq!(shown["default_role"], "tenant-viewer");
+    let stale = ["identity-provider", "remove", "--if-match", "\"17\""];
+    refuses(&tenant, &stale, 1).await;
+    says(&tenant, &["identity-provider", "remove"]).await;
+    let nothing = refuses(&tenant, &["identity-provider", "show"], 1).await;
+    assert!(
+        nothing.contains("not_found") || nothing.contains("not found"),
+        "{nothing}"
+    );
     stack.stop().await;
 }

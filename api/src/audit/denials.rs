@@ -320,7 +320,7 @@ mod tests {
         let probe = |number: usize| Refusal {
             crossed: true,
             tenant: Some(TenantId::parse("acme").unwrap()),
-            object: AuditedObject::one("job", &number.to_string()),
+            object: AuditedObject::one("job", number.to_string()),
             ..refusal("loud")
         };
         let told = (0..60).filter(|number| windows.admit(probe(*number)).is_some());

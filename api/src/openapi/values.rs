@@ -6,7 +6,10 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
-use unity_shared::tenancy::{Resource, Role, Scope};
+use unity_shared::{
+    people::MOST_BY_DEFAULT,
+    tenancy::{Resource, Role, Scope},
+};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -48,7 +51,15 @@ described_as!(
     TenantRole,
     names(
         "What somebody may do in a tenant. `viewer`, `member` and `admin` are short for the others.",
-        &tenant_roles(),
+        &tenant_roles(&[Role::TenantViewer, Role::TenantMember, Role::TenantAdmin]),
+    )
+);
+described_as!(
+    /// A role that somebody gets without an invitation.
+    RoleByDefault,
+    names(
+        "What somebody becomes in a tenant whom nobody invited. `viewer` and `member` are short for the others.",
+        &tenant_roles(&[Role::TenantViewer, MOST_BY_DEFAULT]),
     )
 );
 described_as!(
@@ -57,7 +68,7 @@ described_as!(
     names(
         "What a key may do. `viewer`, `member` and `admin` are short for the names with `tenant-`; a key of the \
          platform is `system-admin`, and no other.",
-        &[tenant_roles(), vec![Role::SystemAdmin.as_str().to_owned()]].concat(),
+        &[tenant_roles(&[Role::TenantViewer, Role::TenantMember, Role::TenantAdmin]), vec![Role::SystemAdmin.as_str().to_owned()]].concat(),
     )
 );
 described_as!(
@@ -95,9 +106,10 @@ described_as!(
         .build()
 );
 
-fn tenant_roles() -> Vec<String> {
-    [Role::TenantViewer, Role::TenantMember, Role::TenantAdmin]
-        .into_iter()
+fn tenant_roles(roles: &[Role]) -> Vec<String> {
+    roles
+        .iter()
+        .copied()
         .map(Role::as_str)
         .flat_map(|name| [name, name.trim_start_matches("tenant-")])
         .map(str::to_owned)
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn every_name_of_a_role_or_a_scope_that_is_described_is_read() {
-        for name in tenant_roles() {
+        for name in tenant_roles(&[Role::TenantViewer, Role::TenantMember, Role::TenantAdmin]) {
             let role: Role = serde_json::from_value(Value::from(name.clone())).unwrap();
             assert!(
                 role < Role::SystemAdmin && role.as_str().ends_with(&name),

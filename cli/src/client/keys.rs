@@ -39,6 +39,11 @@ pub enum KeysCommand {
         #[arg(long, value_name = "TOKEN")]
         page_token: Option<String>,
     },
+    /// Shows a key, not what it is: that was shown once.
+    Show {
+        /// The key.
+        id: String,
+    },
     /// Revokes a key. It is refused within two seconds.
     Revoke {
         /// The key.
@@ -146,6 +151,14 @@ pub(crate) async fn list(
     .collect();
     let page = api.get(&["api-keys"], &query).await?;
     api.show(&page, |page| table::page(page, COLUMNS));
+    Ok(())
+}
+
+/// Shows a key.
+pub(crate) async fn show(client: &ClientFlags, id: &str) -> Result<()> {
+    let api = client.connect(Whose::Demo)?;
+    let key = api.get(&["api-keys", id], &[]).await?;
+    api.show(&key, |key| table::fields(key, COLUMNS));
     Ok(())
 }
 

@@ -43,9 +43,20 @@ enum MembersCommand {
         role: String,
     },
     /// Gives a member another role: admin, member or viewer.
-    SetRole { user: String, role: String },
-    /// Ends a membership.
-    Remove { user: String },
+    SetRole {
+        user: String,
+        role: String,
+        /// Only if the membership is still at this `ETag`.
+        #[arg(long, value_name = "ETAG")]
+        if_match: Option<String>,
+    },
+    /// Ends a membership, the person's sessions of the tenant, and what they made there to come in by.
+    Remove {
+        user: String,
+        /// Only if the membership is still at this `ETag`.
+        #[arg(long, value_name = "ETAG")]
+        if_match: Option<String>,
+    },
 }
 
 const COLUMNS: &[Column] = &[
@@ -86,16 +97,23 @@ pub(crate) async fn run(args: MembersArgs) -> Result<()> {
                 table::fields(invitation, INVITATION);
             });
         }
-        MembersCommand::SetRole { user, role } => {
+        MembersCommand::SetRole {
+            user,
+            role,
+            if_match,
+        } => {
             let path = [&members[..], &[&user]].concat();
+            let change = json!({ "role": role });
+            let etag = if_match.as_deref();
             let member = api
-                .send(Method::PATCH, &path, &json!({ "role": role }))
+                .send_if_match(Method::PATCH, &path, Some(&change), etag)
                 .await?;
             api.show(&member, |member| table::fields(member, COLUMNS));
         }
-        MembersCommand::Remove { user } => {
+        MembersCommand::Remove { user, if_match } => {
             let path = [&members[..], &[&user]].concat();
-            let nothing = api.call_without_body(Method::DELETE, &path).await?;
+            let removed = api.send_if_match(Method::DELETE, &path, None, if_match.as_deref());
+            let nothing = removed.await?;
             api.show(&nothing, |_| line(&format!("{user} is no member any more")));
         }
     }

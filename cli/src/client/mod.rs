@@ -9,6 +9,7 @@
 mod act_as;
 mod audit;
 mod connection;
+mod identity_provider;
 mod invitations;
 mod jobs;
 mod keys;
@@ -23,6 +24,7 @@ mod workers;
 pub use act_as::ActAsArgs;
 pub use audit::{AuditArgs, AuditCommand};
 pub use connection::ClientFlags;
+pub use identity_provider::IdentityProviderArgs;
 pub use invitations::InvitationsArgs;
 pub use jobs::JobsArgs;
 pub use keys::{CreateFlags, KeysArgs, KeysCommand};
@@ -35,9 +37,12 @@ pub use workers::WorkersArgs;
 
 pub(crate) use act_as::run as run_act_as;
 pub(crate) use audit::{run as run_audit, verify_in_database as verify_audit_in_database};
+pub(crate) use identity_provider::run as run_identity_provider;
 pub(crate) use invitations::run as run_invitations;
 pub(crate) use jobs::run as run_jobs;
-pub(crate) use keys::{create as create_key, list as list_keys, revoke as revoke_key};
+pub(crate) use keys::{
+    create as create_key, list as list_keys, revoke as revoke_key, show as show_key,
+};
 pub(crate) use members::run as run_members;
 pub(crate) use pools::run as run_pools;
 pub(crate) use queues::run as run_queues;

@@ -32,6 +32,7 @@ pub(super) fn run(global: &GlobalFlags, args: &KeysArgs) -> Result<()> {
         KeysCommand::List { limit, page_token } => {
             runtime()?.block_on(client::list_keys(args.client(), limit, page_token))
         }
+        KeysCommand::Show { id } => runtime()?.block_on(client::show_key(args.client(), &id)),
         KeysCommand::Revoke { id } => runtime()?.block_on(client::revoke_key(args.client(), &id)),
         KeysCommand::Rotate { at_once } => {
             with_runtime(&global.settings(&())?, |settings| rotate(settings, at_once))

@@ -52,6 +52,7 @@ pub fn run(args: Args) -> Result<()> {
         Command::Workers(args) => runtime()?.block_on(client::run_workers(args)),
         Command::Switches(args) => runtime()?.block_on(client::run_switches(args)),
         Command::ActAs(args) => runtime()?.block_on(client::run_act_as(args)),
+        Command::IdentityProvider(args) => runtime()?.block_on(client::run_identity_provider(args)),
         Command::Audit(args) => match args.command.clone() {
             AuditCommand::Verify(flags) if flags.database => {
                 with_runtime(&global.settings(&())?, |settings| {

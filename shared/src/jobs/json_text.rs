@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use serde_json::{Value, value::RawValue};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 use sqlx::{
     Decode, Postgres, Type,
     error::BoxDynError,
@@ -29,8 +32,9 @@ impl JsonText {
 
 impl From<&Value> for JsonText {
     fn from(value: &Value) -> Self {
-        let text = RawValue::from_string(value.to_string());
-        Self(text.expect("what a value is written as is JSON").into())
+        // Every value can be written: it has no keys but texts.
+        let text = to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Self(text.into())
     }
 }
 

@@ -4,7 +4,7 @@ use axum::http::Uri;
 use serde::Deserialize;
 use unity_shared::{people::MOST_BY_DEFAULT, tenancy::Role};
 
-use crate::{error::ApiError, openapi::TenantRole, outbound::Outbound, violations::Violations};
+use crate::{error::ApiError, openapi::RoleByDefault, outbound::Outbound, violations::Violations};
 
 /// An identity provider to be set, as a whole.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -28,7 +28,7 @@ pub struct IdentityProviderOrder {
     email_domains: Option<Vec<String>>,
     /// What somebody becomes whom nobody knows yet: `tenant-member` or `tenant-viewer`, and only together
     /// with `email_domains`. Absent or null = nobody comes in without an invitation.
-    #[schema(value_type = Option<TenantRole>)]
+    #[schema(value_type = Option<RoleByDefault>)]
     default_role: Option<Role>,
 }
 
