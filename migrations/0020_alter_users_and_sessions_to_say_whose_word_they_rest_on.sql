@@ -23,6 +23,7 @@ ALTER TABLE sessions ADD CONSTRAINT sessions_end_reason_known
 
 -- Whoever leaves a tenant takes nothing along: the membership, sessions and keys end in one transaction.
 GRANT UPDATE (role, version), DELETE ON memberships TO unity_registrar;
+REVOKE UPDATE (role, version) ON memberships FROM unity_app;
 GRANT SELECT (id, user_id, tenant, ended_at), UPDATE (ended_at, end_reason) ON sessions TO unity_registrar;
 CREATE POLICY registrar_revokes ON api_keys TO unity_registrar USING (true) WITH CHECK (true);
 GRANT SELECT (id, tenant_id, created_by, revoked_at), UPDATE (revoked_at) ON api_keys TO unity_registrar;

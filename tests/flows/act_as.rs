@@ -306,7 +306,7 @@ async fn without_leave_an_administrator_reaches_the_jobs_of_the_platform_and_non
         stack.probe(&tenant, json!({})).await,
     );
     let (_, acting) = begin(&stack, "member").await;
-    for part in ["", "/attempts", "/why", "/events"] {
+    for part in ["", "/attempts", "/events"] {
         let path = |id: &str| format!("/api/v1/jobs/{id}{part}");
         let headers = [("accept", "application/json")];
         let ask = async |caller: &Caller, id: &str| {
@@ -333,7 +333,18 @@ async fn without_leave_an_administrator_reaches_the_jobs_of_the_platform_and_non
     let nobodys = format!("/api/v1/jobs/{}", uuid::Uuid::now_v7());
     stack.admin.get(&nobodys).await.problem(404, "not_found");
     let tried = entries(&stack.admin, "&action=access.denied").await;
-    assert_eq!(tried.len(), 6, "{tried:#?}");
+    assert_eq!(tried.len(), 5, "{tried:#?}");
+    // Why it waits is how the platform is run, and shows nothing that the job carries.
+    let why = stack
+        .admin
+        .get(&format!("/api/v1/jobs/{own}/why"))
+        .await
+        .expect(200);
+    assert!(
+        !why.text.contains("payload") && !why.text.contains("labels"),
+        "{}",
+        why.text
+    );
     stack.stop().await;
 }
 

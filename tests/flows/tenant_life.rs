@@ -306,7 +306,10 @@ async fn nobody_changes_what_belongs_to_a_tenant_that_is_deleted() {
         .expect(201);
     delete(&stack, "life").await.expect(200);
     for (status, change) in [
-        ("deleted", ""),
+        (
+            "deleted",
+            "UPDATE tenants SET purge_after = now() WHERE id = 'life'",
+        ),
         (
             "purging",
             "UPDATE tenants SET status = 'purging' WHERE id = 'life'",

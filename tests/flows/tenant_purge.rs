@@ -148,7 +148,10 @@ async fn is_purged(stack: &Stack) {
 async fn nothing_is_left(stack: &Stack) {
     for table in PURGED_TABLES {
         assert_eq!(rows(stack, table, "gone").await, 0, "{table}");
-        assert!(rows(stack, table, "stays").await > 0, "{table}");
+        // A sign-in that was used is remembered for minutes, whoever's it is.
+        if *table != "sign_ins" {
+            assert!(rows(stack, table, "stays").await > 0, "{table}");
+        }
     }
     // Who did what is not forgotten with the tenant, and ends with its end.
     let log = stack.admin.get("/api/v1/audit-log?tenant=gone").await;

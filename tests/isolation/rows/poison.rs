@@ -106,14 +106,15 @@ async fn a_payload_that_cannot_be_read_fails_its_own_job_alone() {
     ];
     let mut tx = stack.database.each_tenant().await.unwrap();
     let found = find_jobs(&mut tx, &wanted).await.unwrap();
-    assert!(found[0].is_err() && found[2].is_err());
+    // What a job carries is passed on unread, so even these can be looked at.
+    assert!(found[0].is_ok() && found[2].is_ok());
     let job = found[1].as_ref().unwrap().as_ref().unwrap();
     assert_eq!(job.id.to_string(), well);
     drop(tx);
     alpha
         .get(&format!("/api/v1/jobs/{}", poisoned[0]))
         .await
-        .problem(500, "internal");
+        .expect(200);
     stack.ended(&bravo, &well).await;
     shutdown.cancel();
     stack.stop().await;
@@ -125,10 +126,10 @@ async fn a_poll_is_answered_whatever_another_tenants_rows_hold() {
     let mut app = app_as(&stack, "alpha").await;
     let odd = write_probe(&mut app, "{}").await;
     let own = stack.probe(&bravo, json!({})).await;
-    for change in [
-        r#"error = '{"code": 1}'"#,
-        r#"error = NULL, progress = '"half"'"#,
-        "progress = NULL, result = '[1e999]'",
+    for (change, is_read) in [
+        (r#"error = '{"code": 1}'"#, false),
+        (r#"error = NULL, progress = '"half"'"#, false),
+        ("progress = NULL, result = '[1e999]'", true),
     ] {
         let update = format!("UPDATE jobs SET {change}");
         sqlx::raw_sql(AssertSqlSafe(update))
@@ -141,7 +142,7 @@ async fn a_poll_is_answered_whatever_another_tenants_rows_hold() {
         ];
         let mut tx = stack.database.each_tenant().await.unwrap();
         let found = find_jobs(&mut tx, &wanted).await.unwrap();
-        assert!(found[0].is_err(), "{change}");
+        assert_eq!(found[0].is_ok(), is_read, "{change}");
         assert!(found[1].as_ref().unwrap().is_some(), "{change}");
     }
     stack.stop().await;

@@ -49,7 +49,7 @@ pub fn register(routes: Routes) -> Routes {
             routes!(attempts::list_job_attempts),
         )
         .route(
-            Access::TenantOrPlatformsJobs(Role::TenantViewer),
+            Access::TenantOrSystem(Role::TenantViewer),
             routes!(why::why_job),
         )
         .route(

@@ -10,7 +10,7 @@ use unity_shared::{
     tenancy::find_tenant,
 };
 
-use super::{find::tenant_to_search, reason::Reason};
+use super::{find::tenant_to_look_up, reason::Reason};
 use crate::{
     auth::Caller,
     error::ApiError,
@@ -66,7 +66,7 @@ pub async fn why_job(
     PathId(id): PathId<JobId>,
     NoParameters: NoParameters,
 ) -> Result<Json<JobWhy>, ApiError> {
-    let tenant = tenant_to_search(&state, &caller, id).await?;
+    let tenant = tenant_to_look_up(&state, &caller, id).await?;
     for _ in 0..LOOKS {
         if let Some(why) = look(&state, &tenant, id).await? {
             return Ok(Json(why));
