@@ -1,7 +1,7 @@
 //! What a caller is told about its limits: `RateLimit-Policy` and `RateLimit`
 //! (draft-ietf-httpapi-ratelimit-headers, structured fields).
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use axum::{
     http::{HeaderName, HeaderValue},
@@ -41,14 +41,36 @@ pub fn write_standing(response: &mut Response, standings: &[Standing]) {
             policy.push_str(", ");
             limit.push_str(", ");
         }
-        // Writing into a text cannot fail.
-        let _ = write!(policy, "\"{name}\";q={quota};w={}", window.as_secs());
-        let _ = write!(limit, "\"{name}\";r={left};t={}", whole_seconds(*reset));
+        write_item(
+            &mut policy,
+            name,
+            ("q", u64::from(*quota)),
+            ("w", window.as_secs()),
+        );
+        write_item(
+            &mut limit,
+            name,
+            ("r", u64::from(*left)),
+            ("t", whole_seconds(*reset)),
+        );
     }
     for (name, text) in [(POLICY, policy), (LIMIT, limit)] {
         if let Ok(value) = HeaderValue::try_from(text) {
             response.headers_mut().insert(name, value);
         }
+    }
+}
+
+/// `"name";a=1;b=2`. Every answer has four of these, so they are not formatted but put together.
+fn write_item(list: &mut String, name: &str, first: (&str, u64), second: (&str, u64)) {
+    list.push('"');
+    list.push_str(name);
+    list.push('"');
+    for (parameter, value) in [first, second] {
+        list.push(';');
+        list.push_str(parameter);
+        list.push('=');
+        list.push_str(itoa::Buffer::new().format(value));
     }
 }
 

@@ -48,16 +48,15 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
         let questions: Vec<Request> = polls.iter().map(|poll| poll.guarded.clone()).collect();
         let open: Vec<Request> = polls.iter().map(|poll| poll.unguarded.clone()).collect();
         let before = processes::spent(&stack, &[]);
-        let tally = ask(bench, stack.api, &questions).await?;
+        let tally = ask(stack.api, &questions, bench.sizes.load).await?;
         let after = processes::spent(&stack, &[]);
         let mut of_case = readings_of(&name, &tally);
         // The warm-up is in what was spent.
         let time = bench.sizes.load + bench.sizes.load / WARM_UP_SHARE;
         let requests = tally.rate() * time.as_secs_f64();
         of_case.extend(processes::shares(&name, &before, &after, requests));
-        let with = ask(bench, guarded.address, &questions).await?;
-        let without = ask(bench, unguarded.address, &open).await?;
-        of_case.extend(guards(&name, &with, &without));
+        let both = [(&guarded, &questions), (&unguarded, &open)];
+        of_case.extend(guards(bench, &name, both).await?);
         readings.extend(of_case.into_iter().map(|reading| {
             reading
                 .with("connections", CONNECTIONS)
@@ -71,31 +70,44 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     Ok(readings)
 }
 
+/// Turns between with and without: what else the machine has to do changes within seconds, and must meet
+/// both.
+const TURNS: u32 = 10;
+
 /// What the guards take of the rate.
-fn guards(name: &str, with: &Tally, without: &Tally) -> [Reading; 3] {
-    let rate = |of: &str, tally: &Tally| {
-        Reading::new(
-            format!("{name}, API in this process{of}"),
-            tally.rate(),
-            Unit::RequestsPerSecond,
-        )
+async fn guards(
+    bench: &Bench,
+    name: &str,
+    both: [(&Server, &Vec<Request>); 2],
+) -> Result<[Reading; 3]> {
+    let mut rates = [0.0; 2];
+    for _ in 0..TURNS {
+        for (rate, (server, questions)) in rates.iter_mut().zip(both) {
+            let time = bench.sizes.load * 2 / TURNS;
+            *rate += ask(server.address, questions, time).await?.rate() / f64::from(TURNS);
+        }
+    }
+    let [with, without] = rates;
+    let rate = |of: &str, rate| {
+        let figure = format!("{name}, API in this process{of}");
+        Reading::new(figure, rate, Unit::RequestsPerSecond)
     };
-    let taken = (1.0 - with.rate() / without.rate()) * 100.0;
-    let taken = Reading::new(
-        format!("{name}, what the guards take"),
-        taken,
-        Unit::Percent,
-    );
-    [rate("", with), rate(" without guards", without), taken]
+    let taken = (1.0 - with / without) * 100.0;
+    let figure = format!("{name}, what the guards take");
+    Ok([
+        rate("", with),
+        rate(" without guards", without),
+        Reading::new(figure, taken, Unit::Percent),
+    ])
 }
 
-async fn ask(bench: &Bench, address: SocketAddr, questions: &[Request]) -> Result<Tally> {
+async fn ask(address: SocketAddr, questions: &[Request], time: Duration) -> Result<Tally> {
     let load = Load {
         address,
         clients: rotated(questions, CONNECTIONS),
         expected: 200,
     };
-    load.keep_up(bench.sizes.load).await
+    load.keep_up(time).await
 }
 
 fn readings_of(name: &str, tally: &Tally) -> Vec<Reading> {

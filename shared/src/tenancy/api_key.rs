@@ -61,8 +61,9 @@ impl ApiKey {
     /// text that says something else was put together by somebody.
     #[must_use]
     pub fn names(&self, tenant: Option<&TenantId>) -> bool {
-        let hint = self.0.rsplit_once('_').map(|(head, _)| head);
-        hint == Some(&format!("uk_{}", hint_of(tenant)))
+        let head = self.0.rsplit_once('_').map(|(head, _)| head);
+        let hint = head.and_then(|head| head.strip_prefix("uk_"));
+        hint.is_some_and(|hint| hint.chars().eq(hint_of(tenant)))
     }
 
     /// The key in clear text, for the one answer that shows it.
@@ -96,7 +97,8 @@ impl fmt::Debug for ApiKey {
 
 /// The text of a fresh credential: `{prefix}{hint}_`, random characters and their checksum.
 pub(super) fn fresh_text(prefix: &str, tenant: Option<&TenantId>) -> String {
-    let (hint, random) = (hint_of(tenant), random_base62(RANDOM_LENGTH));
+    let hint: String = hint_of(tenant).collect();
+    let random = random_base62(RANDOM_LENGTH);
     let body = format!("{prefix}{hint}_{random}");
     let checksum = checksum(&body);
     format!("{body}{checksum}")
@@ -109,11 +111,10 @@ pub(super) fn has_checksum(text: &str) -> bool {
     parts.is_some_and(|(body, stated)| checksum(body) == stated)
 }
 
-fn hint_of(tenant: Option<&TenantId>) -> String {
-    tenant.map_or_else(
-        || PLATFORM_HINT.to_owned(),
-        |tenant| tenant.as_str().replace('-', "_"),
-    )
+fn hint_of(tenant: Option<&TenantId>) -> impl Iterator<Item = char> {
+    let name = tenant.map_or(PLATFORM_HINT, TenantId::as_str);
+    name.chars()
+        .map(|letter| if letter == '-' { '_' } else { letter })
 }
 
 /// `length` characters, each of 62 with the same chance, from the system's random source.
