@@ -3,10 +3,12 @@
 //! A lone item is sent at once and waits for no timer; under load the batches grow by themselves to
 //! what one round trip takes.
 
-use std::{future::Future, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, future::Future, num::NonZeroUsize, sync::Arc};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::ids::TenantId;
 
 /// A queue in front of a batched call. Clones feed the same queue; the last one to go ends it.
 #[derive(Debug)]
@@ -63,6 +65,20 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         let _ = self.sender.send((item, answer));
         result
     }
+}
+
+/// Items apart by tenant, in the order of tenants: for when the call for all of them was refused, because what
+/// is wrong with one tenant's rows, or who holds them, is not the others' concern.
+pub fn by_tenant<T>(
+    items: impl IntoIterator<Item = T>,
+    tenant_of: impl Fn(&T) -> &TenantId,
+) -> BTreeMap<TenantId, Vec<T>> {
+    let mut tenants: BTreeMap<TenantId, Vec<T>> = BTreeMap::new();
+    for item in items {
+        let tenant = tenant_of(&item).clone();
+        tenants.entry(tenant).or_default().push(item);
+    }
+    tenants
 }
 
 async fn work<T, R, F, Fut>(

@@ -14,7 +14,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use unity_shared::{
     audit::Author,
-    batch::{BatchLimits, Batcher},
+    batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
     db::{Database, DbError, Engine, PlatformTx},
     ids::{JobId, TenantId},
@@ -153,11 +153,7 @@ impl Writer {
     /// orders.
     async fn commit_by_tenant(&self, orders: Vec<Order>) -> Vec<Outcome> {
         let places: Vec<TenantId> = orders.iter().map(|order| order.tenant.clone()).collect();
-        let mut tenants: HashMap<TenantId, Vec<Order>> = HashMap::new();
-        for order in orders {
-            let own = tenants.entry(order.tenant.clone()).or_default();
-            own.push(order);
-        }
+        let tenants = by_tenant(orders, |order| &order.tenant);
         let each = tenants.into_iter().map(|(tenant, own)| async move {
             let outcomes = Box::pin(self.commit(own)).await;
             (tenant, outcomes.into_iter())

@@ -5,14 +5,13 @@
 //! the first at once, those that come meanwhile together, for each author in one entry. A process that
 //! dies in between leaves jobs that nobody is told of; their rows name the request.
 
-use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use chrono::{DateTime, Utc};
 use unity_shared::{
-    batch::{BatchLimits, Batcher},
+    batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
     db::{Database, DbError},
-    ids::TenantId,
     jobs::{OrderedJob, tell_of_orders},
     telemetry::chain,
 };
@@ -73,11 +72,7 @@ async fn write(database: &Database, orders: Vec<OrderedJob>, clock: &Clock) {
     match try_write(database, &orders, clock.now()).await {
         Ok(()) => {}
         Err(error) if error.may_be_one_rows() => {
-            let mut tenants: HashMap<TenantId, Vec<OrderedJob>> = HashMap::new();
-            for order in orders {
-                let own = tenants.entry(order.tenant.clone()).or_default();
-                own.push(order);
-            }
+            let tenants = by_tenant(orders, |order| &order.tenant);
             let each = tenants
                 .values()
                 .map(|own| write_patiently(database, own, clock));

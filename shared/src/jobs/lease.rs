@@ -1,6 +1,6 @@
 //! What a worker writes while an attempt runs: its lease and its progress.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -31,18 +31,6 @@ pub(super) fn in_order<'a, T: AsRef<LeaseKey>>(items: impl Iterator<Item = &'a T
         (&a.tenant_id, a.id).cmp(&(&b.tenant_id, b.id))
     });
     items
-}
-
-/// Items apart by tenant, in the order of tenants: for when the statement for all of them was refused, because
-/// what is wrong with one tenant's rows, or who holds them, is not the others' concern.
-#[must_use]
-pub fn by_tenant<T: AsRef<LeaseKey> + Clone>(items: &[T]) -> Vec<Vec<T>> {
-    let mut tenants: BTreeMap<&TenantId, Vec<T>> = BTreeMap::new();
-    for item in items {
-        let own = tenants.entry(&item.as_ref().tenant_id).or_default();
-        own.push(item.clone());
-    }
-    tenants.into_values().collect()
 }
 
 impl AsRef<Self> for LeaseKey {

@@ -50,7 +50,7 @@ pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 pub use json_text::JsonText;
 pub use kind::{JobKind, KindSpec, PayloadError};
-pub use lease::{LeaseKey, Report, by_tenant, deliver_cancels, record_progress, renew_leases};
+pub use lease::{LeaseKey, Report, deliver_cancels, record_progress, renew_leases};
 pub use read::{
     FoundJob, JobFilter, LocatedJob, Runner, find_job, find_jobs, find_jobs_of_nobody, find_runner,
     list_attempts, list_jobs, locate_job,

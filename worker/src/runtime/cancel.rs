@@ -8,10 +8,11 @@ use std::{collections::HashSet, time::Duration};
 
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use unity_shared::{
+    batch::by_tenant,
     clock::Clock,
     db::{Database, DbError},
     ids::JobId,
-    jobs::{LeaseKey, by_tenant, deliver_cancels},
+    jobs::{LeaseKey, deliver_cancels},
     queue::{Gate, Wake},
     telemetry::chain,
 };
@@ -87,8 +88,8 @@ impl Canceller {
         let delivered = match self.note(keys).await {
             Err(error) if error.may_be_one_rows() => {
                 tracing::debug!(error = chain(&error), "cancelling tenant by tenant");
-                let tenants = by_tenant(keys);
-                let each = tenants.iter().map(|own| self.note(own));
+                let tenants = by_tenant(keys.iter().cloned(), |key| &key.tenant_id);
+                let each = tenants.values().map(|own| self.note(own));
                 let each = futures::future::join_all(each).await.into_iter();
                 each.reduce(|all, own| match (all, own) {
                     (Ok(mut all), Ok(own)) => {

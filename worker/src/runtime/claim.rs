@@ -1,7 +1,7 @@
 //! Makes fetched ids this worker's: first in the gate, then in the record.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use unity_shared::{
-    batch::{BatchLimits, Batcher},
+    batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, TenantId, WorkerId},
@@ -142,11 +142,7 @@ impl Claimer {
     /// The same tenant by tenant, all at once, after the statement for all of them was refused: what is
     /// wrong with one's rows, or who holds them, is not the others' concern.
     async fn claim_apart(&self, claims: &Claims, asked: DateTime<Utc>) -> Vec<ClaimedJob> {
-        let mut tenants: BTreeMap<&TenantId, Vec<(TenantId, JobId)>> = BTreeMap::new();
-        for (tenant, id) in &claims.admitted {
-            let own = tenants.entry(tenant).or_default();
-            own.push((tenant.clone(), *id));
-        }
+        let tenants = by_tenant(claims.admitted.iter().cloned(), |(tenant, _)| tenant);
         let each = tenants
             .values()
             .map(|own| self.claim_tenants(claims, own, asked));

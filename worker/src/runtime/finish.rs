@@ -3,11 +3,11 @@
 use std::{collections::HashSet, num::NonZeroUsize, time::Duration};
 
 use unity_shared::{
-    batch::{BatchLimits, Batcher},
+    batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
-    jobs::{Finish, JobFailure, Verdict, by_tenant, finish_jobs},
+    jobs::{Finish, JobFailure, Verdict, finish_jobs},
     telemetry::chain,
 };
 
@@ -59,8 +59,8 @@ impl Finisher {
 
     /// Tenant by tenant, all at once.
     async fn write_apart(&self, finishes: &[Finish]) -> HashSet<JobId> {
-        let each = by_tenant(finishes)
-            .into_iter()
+        let each = by_tenant(finishes.iter().cloned(), |finish| &finish.lease.tenant_id)
+            .into_values()
             .map(|own| self.write_tenants(own));
         let counted = futures::future::join_all(each).await;
         counted.into_iter().flatten().collect()

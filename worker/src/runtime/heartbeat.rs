@@ -10,10 +10,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 use unity_shared::{
+    batch::by_tenant,
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, WorkerId},
-    jobs::{LeaseKey, by_tenant, renew_leases},
+    jobs::{LeaseKey, renew_leases},
     queue::{Beat, Gate, Member, Offer, Wake},
     telemetry::chain,
 };
@@ -149,8 +150,8 @@ impl Heartbeat {
             answer => return answer,
         };
         tracing::debug!(error = chain(&all), "renewing tenant by tenant");
-        let tenants = by_tenant(keys);
-        let each = tenants.iter().map(|own| self.renew_rows(own, asked));
+        let tenants = by_tenant(keys.iter().cloned(), |key| &key.tenant_id);
+        let each = tenants.values().map(|own| self.renew_rows(own, asked));
         let mut kept = HashMap::new();
         for answer in futures::future::join_all(each).await {
             match answer {

@@ -11,11 +11,11 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 use unity_shared::{
-    batch::{BatchLimits, Batcher},
+    batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
     db::{Database, DbError},
     ids::{JobId, TenantId},
-    jobs::{JobProgress, LeaseKey, Report, by_tenant, record_progress},
+    jobs::{JobProgress, LeaseKey, Report, record_progress},
     queue::Gate,
     telemetry::chain,
 };
@@ -78,24 +78,26 @@ impl Recorder {
 
     /// All at once, or tenant by tenant if one of them stands in the way.
     async fn record_apart(&self, reports: Vec<Report>) -> Result<Vec<(TenantId, JobId)>, DbError> {
-        let tenants = by_tenant(&reports);
-        match self.record(reports).await {
-            Err(error) if error.may_be_one_rows() && tenants.len() > 1 => {
-                let each = tenants.into_iter().map(|own| self.record(own));
-                let told = futures::future::join_all(each).await;
-                Ok(told.into_iter().flatten().flatten().collect())
-            }
-            answer => answer,
+        let all = match self.record(&reports).await {
+            Err(error) if error.may_be_one_rows() => error,
+            answer => return answer,
+        };
+        let tenants = by_tenant(reports, |report| &report.lease.tenant_id);
+        if tenants.len() < 2 {
+            return Err(all);
         }
+        let each = tenants.values().map(|own| self.record(own));
+        let told = futures::future::join_all(each).await;
+        Ok(told.into_iter().flatten().flatten().collect())
     }
 
-    async fn record(&self, reports: Vec<Report>) -> Result<Vec<(TenantId, JobId)>, DbError> {
+    async fn record(&self, reports: &[Report]) -> Result<Vec<(TenantId, JobId)>, DbError> {
         let mut tx = self.database.engine().statement().await?;
-        let counted = record_progress(&mut tx, &reports, self.clock.now()).await?;
-        let leases = reports.into_iter().map(|report| report.lease);
+        let counted = record_progress(&mut tx, reports, self.clock.now()).await?;
+        let leases = reports.iter().map(|report| &report.lease);
         Ok(leases
             .filter(|lease| counted.contains(&lease.id))
-            .map(|lease| (lease.tenant_id, lease.id))
+            .map(|lease| (lease.tenant_id.clone(), lease.id))
             .collect())
     }
 }
