@@ -5,7 +5,7 @@
 //! | `scenario` | the list of what can be measured; each has a file of its own name |
 //! | `figure`, `host` | a reading, a figure over its repetitions, the machine |
 //! | `ground`, `resp` | servers, a database for each repetition; the least Redis client |
-//! | `stack`, `part` | Unity's processes beside this one |
+//! | `stack`, `part`, `served` | Unity's processes beside this one; what this one serves itself |
 //! | `tenants`, `orders`, `rows` | who asks, for what, and what became of it |
 //! | `load`, `http` | the load, and the least HTTP client |
 //! | `backlog`, `processes` | a backlog written straight into the rows; what processes cost |
@@ -32,6 +32,7 @@ mod processes;
 mod resp;
 mod rows;
 mod scenario;
+mod served;
 mod stack;
 mod status;
 mod table;

@@ -7,9 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
-use unity_api::{ApiState, ServeError, router, serve, unguarded_poll};
+use unity_api::{ApiState, router, serve, unguarded_poll};
 
 use super::{
     Bench, Tenants,
@@ -20,6 +18,7 @@ use super::{
     load::{Load, Tally, WARM_UP_SHARE},
     orders::{TAKEN, no_op, order},
     processes, rows,
+    served::{DRAIN, Served},
     stack::Stack,
 };
 use crate::process::{Connections, api_options};
@@ -39,8 +38,8 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     let polls = ended_jobs(&mut stack, bench.count(Tenants::Many)).await?;
     let state = api_state(&stack).await?;
     let open = unguarded_poll(stack.database().await?);
-    let guarded = Server::start(|at, shutdown| serve(at, router(state), shutdown, DRAIN)).await?;
-    let unguarded = Server::start(|at, shutdown| serve(at, open, shutdown, DRAIN)).await?;
+    let guarded = Served::start(|at, shutdown| serve(at, router(state), shutdown, DRAIN)).await?;
+    let unguarded = Served::start(|at, shutdown| serve(at, open, shutdown, DRAIN)).await?;
     let mut readings = Vec::new();
     for tenants in [Tenants::One, Tenants::Many] {
         let (name, count) = (bench.name(tenants), bench.count(tenants));
@@ -78,7 +77,7 @@ const TURNS: u32 = 10;
 async fn guards(
     bench: &Bench,
     name: &str,
-    both: [(&Server, &Vec<Request>); 2],
+    both: [(&Served, &Vec<Request>); 2],
 ) -> Result<[Reading; 3]> {
     let mut rates = [0.0; 2];
     for _ in 0..TURNS {
@@ -136,38 +135,6 @@ async fn api_state(stack: &Stack<'_>) -> Result<ApiState> {
         clock,
     } = Connections::open(&settings).await?;
     Ok(ApiState::new(database, gate, clock, &options))
-}
-
-/// A router that this process serves.
-struct Server {
-    address: SocketAddr,
-    shutdown: CancellationToken,
-    serving: JoinHandle<Result<(), ServeError>>,
-}
-
-const DRAIN: Duration = Duration::from_secs(1);
-
-impl Server {
-    async fn start<F>(serve: impl FnOnce(TcpListener, CancellationToken) -> F) -> Result<Self>
-    where
-        F: Future<Output = Result<(), ServeError>> + Send + 'static,
-    {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, shutdown.clone()));
-        Ok(Self {
-            address,
-            shutdown,
-            serving,
-        })
-    }
-
-    async fn end(self) -> Result<()> {
-        self.shutdown.cancel();
-        let served = self.serving.await?;
-        served.context("this process stopped answering")
-    }
 }
 
 /// One job for each tenant, ended.

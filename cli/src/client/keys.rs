@@ -10,6 +10,7 @@ use unity_shared::tenancy::Role;
 use super::{
     connection::{ClientFlags, Whose},
     jobs::without_nulls,
+    members::page_query,
     table::{self, Column, line},
 };
 
@@ -142,14 +143,9 @@ pub(crate) async fn list(
     page_token: Option<String>,
 ) -> Result<()> {
     let api = client.connect(Whose::Demo)?;
-    let query: Vec<(&str, String)> = [
-        ("limit", limit.map(|limit| limit.to_string())),
-        ("page_token", page_token),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect();
-    let page = api.get(&["api-keys"], &query).await?;
+    let page = api
+        .get(&["api-keys"], &page_query(limit, page_token))
+        .await?;
     api.show(&page, |page| table::page(page, COLUMNS));
     Ok(())
 }

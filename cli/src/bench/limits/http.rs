@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use anyhow::Result;
 use unity_api::{bare_route, serve};
 
 use super::ROUTE;
@@ -12,23 +10,20 @@ use crate::bench::{
     figure::{Reading, Unit},
     http::Request,
     load::Load,
+    served::{DRAIN, Served},
 };
 
 const CONNECTIONS: usize = 64;
 
 pub(super) async fn run(time: Duration) -> Result<Vec<Reading>> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(serve(listener, bare_route(), shutdown.clone(), time));
+    let route = Served::start(|at, shutdown| serve(at, bare_route(), shutdown, DRAIN)).await?;
     let load = Load {
-        address,
+        address: route.address,
         clients: vec![vec![Request::get("/", "")]; CONNECTIONS],
         expected: 200,
     };
     let tally = load.keep_up(time).await;
-    shutdown.cancel();
-    serving.await?.context("the bare route stopped answering")?;
+    route.end().await?;
     let tally = tally?;
     Ok(vec![
         Reading::new(ROUTE, tally.rate(), Unit::RequestsPerSecond)
