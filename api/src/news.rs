@@ -122,11 +122,7 @@ impl Waiting {
         }
         for Told { tenant, job } in Told::read_all(message) {
             self.wake_one(&Subject::Job(job));
-            match tenant {
-                Some(tenant) => self.wake_one(&Subject::Tenant(tenant)),
-                // It may be anybody's.
-                None => self.wake_where(|subject| matches!(subject, Subject::Tenant(_))),
-            }
+            self.wake_one(&Subject::Tenant(tenant));
         }
     }
 
@@ -173,8 +169,7 @@ mod tests {
             (format!("acme\t{mine}"), (true, true)),
             (format!("acme\t{other}"), (false, true)),
             (format!("bravo\t{other}"), (false, false)),
-            // The gate does not know any more whose it is.
-            (format!("\t{mine}"), (true, true)),
+            (format!("acme\t{other},{mine}"), (true, true)),
             ("garbage".to_owned(), (false, false)),
         ] {
             waiting.wake(&message);

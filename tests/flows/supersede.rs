@@ -142,7 +142,7 @@ async fn who_follows_a_job_hears_at_once_that_it_was_superseded_or_has_expired()
         let message = tokio::time::timeout(std::time::Duration::from_secs(10), news.recv());
         if let Wake::Message(text) = message.await.unwrap().unwrap() {
             for told in Told::read_all(&text) {
-                assert_eq!(told.tenant, Some("heard".parse().unwrap()));
+                assert_eq!(told.tenant, "heard".parse().unwrap());
                 awaited.remove(&told.job.to_string());
             }
         }

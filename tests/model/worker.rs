@@ -1,7 +1,7 @@
 //! A worker without a process: what it knows, and the calls that it makes in the order in which the
 //! runtime makes them.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redis::AsyncCommands;
@@ -12,7 +12,7 @@ use unity_shared::{
         Claim, ClaimedJob, Finish, JobFailure, LeaseKey, Verdict, claim_jobs, finish_jobs,
         renew_leases,
     },
-    queue::{Beat, Member, ReadyJob, Settled},
+    queue::{Beat, Line, Member, ReadyJob, Settled, read_entry},
 };
 
 use super::{
@@ -28,6 +28,7 @@ const CAPACITY: u32 = 4;
 struct Granted {
     epoch: Option<i64>,
     asked_at: DateTime<Utc>,
+    lines: HashMap<JobId, Arc<Line>>,
     jobs: Vec<(TenantId, JobId)>,
 }
 
@@ -115,14 +116,9 @@ impl Worker {
                 .sadd(keys.inflight(&self.id.to_string()), &name)
                 .await
                 .unwrap();
-            let entry: Option<String> = redis.hget(keys.data(), &name).await.unwrap();
-            let ids = entry.unwrap_or_default();
-            let ids = ids.split(',').map(str::trim).enumerate();
-            let ids = ids.filter_map(|(place, id)| {
-                let (id, first) = (id.parse().ok()?, place == 0);
-                Some(ReadyJob { id, first })
-            });
-            self.fetched.extend(ids);
+            let entry: Option<Vec<u8>> = redis.hget(keys.data(), &name).await.unwrap();
+            let jobs = read_entry(QUEUE, &entry.unwrap_or_default());
+            self.fetched.extend(jobs.unwrap_or_default());
         }
     }
 
@@ -130,12 +126,13 @@ impl Worker {
         if self.fetched.is_empty() {
             return;
         }
-        let ids = std::mem::take(&mut self.fetched);
+        let fetched = std::mem::take(&mut self.fetched);
         let asked_at = stack.clock.now();
-        let claims = stack.gate.claim(&self.member(), &ids).await.unwrap();
+        let claims = stack.gate.claim(&self.member(), &fetched).await.unwrap();
         self.granted.push(Granted {
             epoch: claims.epoch,
-            asked_at,
+            asked_at: asked_at - claims.age,
+            lines: fetched.into_iter().map(|job| (job.id, job.line)).collect(),
             jobs: claims.admitted,
         });
     }
@@ -151,8 +148,10 @@ impl Worker {
                 .iter()
                 .filter(|(_, id)| !claimed.iter().any(|job| job.id == *id));
             self.unsettled.extend(missed.map(|(_, id)| Settled {
+                line: Arc::clone(&granted.lines[id]),
                 id: *id,
                 ran: None,
+                keyed: true,
                 waits_again: false,
             }));
             begun.extend(claimed);
@@ -195,9 +194,8 @@ impl Worker {
         let mut tx = stack.database.engine().statement().await.unwrap();
         let counted = finish_jobs(&mut tx, self.id, &[finish], now).await.unwrap();
         self.unsettled.push(Settled {
-            id: job.id,
-            ran: Some(Duration::from_millis(80)),
             waits_again: end == End::HandBack && counted.contains(&job.id),
+            ..settled(&job)
         });
         Some(HandedIn {
             id: job.id,
@@ -240,11 +238,7 @@ impl Worker {
     /// Ends attempts whose lease is lost: nothing is written, and the slot is settled.
     fn give_up(&mut self, lost: impl Fn(&ClaimedJob) -> bool) {
         let given_up = self.held.extract_if(.., |job| lost(job));
-        self.unsettled.extend(given_up.map(|job| Settled {
-            id: job.id,
-            ran: Some(Duration::from_millis(80)),
-            waits_again: false,
-        }));
+        self.unsettled.extend(given_up.map(|job| settled(&job)));
     }
 
     /// A graceful stop: what it has goes back.
@@ -258,6 +252,16 @@ impl Worker {
         self.settle(stack).await;
         stack.gate.leave(self.id, QUEUE).await.unwrap();
         handed_in
+    }
+}
+
+fn settled(job: &ClaimedJob) -> Settled {
+    Settled {
+        line: Arc::new(job.offer().line()),
+        id: job.id,
+        ran: Some(Duration::from_millis(80)),
+        keyed: job.resource_key.is_some(),
+        waits_again: false,
     }
 }
 

@@ -8,12 +8,12 @@
 //! A row that cannot be written fails the statement of its whole page. Then each is tried alone, and
 //! what fails is left out until the next tick.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashMap, sync::Arc};
 
 use unity_shared::{
     ids::{JobId, WorkerId},
     jobs::{Rescued, rescue_expired_leases, select_expired_leases},
-    queue::Settled,
+    queue::{Offer, Settled},
     telemetry::chain,
 };
 
@@ -32,7 +32,7 @@ pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
             Err(error) => return Err(error),
         };
         give_back(context, &rescued).await?;
-        if i64::try_from(rescued.jobs.len()).unwrap_or(i64::MAX) < PAGE {
+        if i64::try_from(rescued.len()).unwrap_or(i64::MAX) < PAGE {
             return Ok(());
         }
     }
@@ -42,24 +42,21 @@ async fn rescue(
     context: &Context,
     only: Option<JobId>,
     without: &[JobId],
-) -> Result<Rescued, LoopError> {
+) -> Result<Vec<Rescued>, LoopError> {
     let mut tx = context.database.engine().statement().await?;
     let now = context.clock.now();
     Ok(rescue_expired_leases(&mut tx, PAGE, only, without, now).await?)
 }
 
 /// One page, job by job. What is refused is added to `refused`.
-async fn rescue_each(context: &Context, refused: &mut Vec<JobId>) -> Result<Rescued, LoopError> {
+async fn rescue_each(context: &Context, refused: &mut Vec<JobId>) -> Result<Vec<Rescued>, LoopError> {
     let mut tx = context.database.engine().statement().await?;
     let expired = select_expired_leases(&mut tx, PAGE, refused, context.clock.now()).await?;
     drop(tx);
-    let mut all = Rescued::default();
+    let mut all = Vec::new();
     for id in expired {
         match rescue(context, Some(id), &[]).await {
-            Ok(rescued) => {
-                all.jobs.extend(rescued.jobs);
-                all.offers.extend(rescued.offers);
-            }
+            Ok(rescued) => all.extend(rescued),
             Err(LoopError::Database(error)) if error.may_be_one_rows() => {
                 metrics::counter!("unity_rescues_refused_total").increment(1);
                 tracing::error!(job_id = %id, error = chain(&error), "job cannot be rescued");
@@ -72,14 +69,15 @@ async fn rescue_each(context: &Context, refused: &mut Vec<JobId>) -> Result<Resc
 }
 
 /// Frees the slots of what was rescued; what waits again has its place at once.
-async fn give_back(context: &Context, rescued: &Rescued) -> Result<(), LoopError> {
-    let waiting: HashSet<JobId> = rescued.offers.iter().map(|offer| offer.id).collect();
+async fn give_back(context: &Context, rescued: &[Rescued]) -> Result<(), LoopError> {
     let mut lost: HashMap<WorkerId, Vec<Settled>> = HashMap::new();
-    for (id, worker) in &rescued.jobs {
-        lost.entry(*worker).or_default().push(Settled {
-            id: *id,
+    for job in rescued {
+        lost.entry(job.worker).or_default().push(Settled {
+            line: Arc::new(job.offer.line()),
+            id: job.offer.id,
             ran: None,
-            waits_again: waiting.contains(id),
+            keyed: job.offer.resource_key.is_some(),
+            waits_again: job.queued,
         });
     }
     for (worker, jobs) in &lost {
@@ -88,6 +86,8 @@ async fn give_back(context: &Context, rescued: &Rescued) -> Result<(), LoopError
         context.gate.settle(*worker, jobs).await?;
     }
     // For those that the gate had forgotten.
-    context.gate.offer(&rescued.offers).await?;
+    let queued = rescued.iter().filter(|job| job.queued);
+    let offers: Vec<Offer> = queued.map(|job| job.offer.clone()).collect();
+    context.gate.offer(&offers).await?;
     Ok(())
 }

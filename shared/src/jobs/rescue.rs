@@ -9,13 +9,15 @@ use crate::{
     queue::Offer,
 };
 
-/// What became of jobs whose lease had run out.
-#[derive(Debug, Default)]
+/// A job whose lease had run out.
+#[derive(Debug)]
 pub struct Rescued {
-    /// Every one of them, with the worker that held the lease.
-    pub jobs: Vec<(JobId, WorkerId)>,
-    /// Those that are queued again.
-    pub offers: Vec<Offer>,
+    /// The job as the gate knows it.
+    pub offer: Offer,
+    /// The worker that held the lease.
+    pub worker: WorkerId,
+    /// Whether the job is queued again; otherwise it has ended.
+    pub queued: bool,
 }
 
 /// A job that took this many workers with it in a row is not run again: the next one would most
@@ -35,7 +37,7 @@ pub async fn rescue_expired_leases(
     only: Option<JobId>,
     without: &[JobId],
     now: DateTime<Utc>,
-) -> Result<Rescued, DbError> {
+) -> Result<Vec<Rescued>, DbError> {
     let without: Vec<uuid::Uuid> = without.iter().map(JobId::as_uuid).collect();
     let rows = sqlx::query!(
         r#"WITH expired AS (
@@ -86,22 +88,20 @@ pub async fn rescue_expired_leases(
     )
     .fetch_all(tx.connection())
     .await?;
-    let mut rescued = Rescued::default();
-    for row in rows {
-        rescued.jobs.push((row.id, row.worker_id));
-        if row.status == JobStatus::Queued {
-            rescued.offers.push(Offer {
-                tenant_id: row.tenant_id,
-                id: row.id,
-                queue: row.queue,
-                kind: row.kind,
-                priority: row.priority,
-                run_at: row.run_at,
-                resource_key: row.resource_key,
-            });
-        }
-    }
-    Ok(rescued)
+    let rescued = rows.into_iter().map(|row| Rescued {
+        worker: row.worker_id,
+        queued: row.status == JobStatus::Queued,
+        offer: Offer {
+            tenant_id: row.tenant_id,
+            id: row.id,
+            queue: row.queue,
+            kind: row.kind,
+            priority: row.priority,
+            run_at: row.run_at,
+            resource_key: row.resource_key,
+        },
+    });
+    Ok(rescued.collect())
 }
 
 /// Jobs whose lease has run out, at most `limit` of them, `without` those that could not be rescued.

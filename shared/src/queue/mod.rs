@@ -11,6 +11,7 @@
 mod calls;
 mod epoch;
 mod gate;
+mod line;
 mod offer;
 mod refill;
 mod rules;
@@ -26,6 +27,7 @@ mod work;
 pub use calls::{CallCounts, CallsGranted, CallsWanted, Credential, into_hour};
 pub use epoch::Opening;
 pub use gate::{Gate, GateError, GateSettings};
+pub use line::Line;
 pub use offer::{Offer, Running};
 pub use refill::{
     RefillError, RefillReport, announce_changed_limits, announce_limits, announce_switches, refill,
@@ -35,4 +37,4 @@ pub use told::Told;
 pub use verify::{Drift, VerifyError, verify};
 pub use view::{Obstacle, Place, Standing, TenantLoad};
 pub use wake::{Wake, WakeListener};
-pub use work::{Beat, Claims, Member, ReadyJob, Settled};
+pub use work::{Beat, Claims, Member, ReadyJob, Settled, read_entry};

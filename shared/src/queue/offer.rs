@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::Line;
 use crate::ids::{JobId, TenantId, WorkerId};
 
 /// A queued job on its way into its tenant's waiting list.
@@ -39,9 +40,19 @@ pub struct Running {
 const PRIORITY_STEP: i64 = 100_000_000_000_000;
 
 impl Offer {
+    /// The line in which it waits.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        Line {
+            tenant_id: self.tenant_id.clone(),
+            queue: self.queue.clone(),
+            kind: self.kind.clone(),
+        }
+    }
+
     /// Where the job stands in its waiting list: lower runs first. Equal scores are ordered by id,
     /// that is by creation.
-    fn score(&self) -> i64 {
+    pub(super) fn score(&self) -> i64 {
         let behind = i64::from(9 - self.priority.clamp(0, 9));
         behind * PRIORITY_STEP + self.run_at.timestamp_millis().clamp(0, PRIORITY_STEP - 1)
     }

@@ -5,7 +5,10 @@
 
 use redis::AsyncCommands;
 
-use super::{Gate, GateError};
+use super::{
+    Gate, GateError,
+    line::{apart, list},
+};
 use crate::ids::{JobId, TenantId};
 
 /// Jobs in one message.
@@ -14,26 +17,28 @@ const TOLD_AT_ONCE: usize = 500;
 /// A message: there is news of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// Whose job it is; absent where the gate did not know the job any more.
-    pub tenant: Option<TenantId>,
+    /// Whose job it is.
+    pub tenant: TenantId,
     /// The job.
     pub job: JobId,
 }
 
 impl Told {
-    /// Reads a message, which has a line for each job. A line that is not one of ours is left out.
+    /// Reads a message: lines of a tenant and its jobs. What is not one of ours is left out.
     pub fn read_all(message: &str) -> impl Iterator<Item = Self> {
-        message.lines().filter_map(Self::read)
+        message.lines().flat_map(Self::read)
     }
 
-    fn read(line: &str) -> Option<Self> {
-        let (tenant, job) = line.split_once('\t')?;
-        let tenant = match tenant {
-            "" => None,
-            known => Some(TenantId::recall(known).ok()?),
-        };
-        let job = job.parse().ok()?;
-        Some(Self { tenant, job })
+    fn read(line: &str) -> impl Iterator<Item = Self> {
+        let parts = line.split_once('\t');
+        let parts = parts.and_then(|(tenant, ids)| Some((TenantId::recall(tenant).ok()?, ids)));
+        parts.into_iter().flat_map(|(tenant, ids)| {
+            let jobs = ids.split(',').filter_map(|id| id.parse().ok());
+            jobs.map(move |job| Self {
+                tenant: tenant.clone(),
+                job,
+            })
+        })
     }
 }
 
@@ -53,9 +58,9 @@ impl Gate {
 
     async fn publish_news(&self, jobs: Vec<(&TenantId, &JobId)>) -> Result<(), GateError> {
         for some in jobs.chunks(TOLD_AT_ONCE) {
-            let lines: Vec<String> = some
+            let lines: Vec<String> = apart(some, |(tenant, _)| *tenant)
                 .iter()
-                .map(|(tenant, job)| format!("{tenant}\t{job}"))
+                .map(|(tenant, jobs)| format!("{tenant}\t{}", list(jobs.iter().map(|(_, job)| job))))
                 .collect();
             let _: i64 = self
                 .connection
@@ -73,16 +78,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_names_the_job_and_where_it_is_known_the_tenant() {
-        let job = JobId::new();
-        let tenant = Some(TenantId::parse("acme").unwrap());
-        let known = format!("acme\t{job}");
-        assert_eq!(Told::read(&known), Some(Told { tenant, job }));
-        let unknown = format!("\t{job}");
-        assert_eq!(Told::read(&unknown), Some(Told { tenant: None, job }));
-        assert_eq!(Told::read_all(&format!("{known}\n{unknown}")).count(), 2);
+    fn a_message_names_jobs_and_whose_they_are() {
+        let (tenant, jobs) = (TenantId::parse("acme").unwrap(), [JobId::new(), JobId::new()]);
+        let told = jobs.map(|job| Told {
+            tenant: tenant.clone(),
+            job,
+        });
+        let line = format!("acme\t{},{}", jobs[0], jobs[1]);
+        assert_eq!(Told::read(&line).collect::<Vec<_>>(), told);
+        let message = format!("{line}\nbravo\t{}\ngarbage", jobs[0]);
+        assert_eq!(Told::read_all(&message).count(), 3);
         for garbage in ["", "acme", "acme\tx", "acme\t", "Acme\tx"] {
-            assert_eq!(Told::read(garbage), None, "{garbage:?}");
+            assert_eq!(Told::read(garbage).count(), 0, "{garbage:?}");
         }
+        let half = format!("acme\tx,{}", jobs[1]);
+        assert_eq!(Told::read(&half).count(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gate, GateError, Offer, Running};
+use super::{Gate, GateError, Offer, Running, line::apart};
 use crate::ids::{JobId, TenantId};
 
 /// Ids in one call: a script runs alone, so none may take long.
@@ -17,8 +17,19 @@ impl Gate {
         let mut taken = 0;
         for some in offers.chunks(MOST) {
             let mut call = self.begin(&self.scripts.offer);
-            for offer in some {
-                call.arg(offer.id.to_string()).arg(offer.info());
+            let lines = apart(some, |offer| {
+                (&offer.tenant_id, offer.queue.as_str(), offer.kind.as_str())
+            });
+            for ((tenant, queue, kind), jobs) in lines {
+                call.arg(queue)
+                    .arg(tenant.as_str())
+                    .arg(kind)
+                    .arg(jobs.len());
+                for job in jobs {
+                    call.arg(job.id.to_string())
+                        .arg(job.score())
+                        .arg(job.info());
+                }
             }
             let new: usize = self.invoke("offer jobs", &call).await?;
             taken += new;

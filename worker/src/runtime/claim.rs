@@ -82,7 +82,7 @@ impl Claimer {
     }
 
     async fn claim(&self, jobs: Vec<ReadyJob>) -> Vec<Claimed> {
-        let (asked, asked_at) = (self.clock.now(), Instant::now());
+        let (mut asked, mut asked_at) = (self.clock.now(), Instant::now());
         let member = Member {
             worker: self.worker,
             queue: &self.queue,
@@ -100,6 +100,8 @@ impl Claimer {
                 return vec![Claimed::SlotOnly; jobs.len()];
             }
         };
+        asked -= claims.age;
+        asked_at = asked_at.checked_sub(claims.age).unwrap_or(asked_at);
         if claims.refused > 0 {
             tracing::debug!(refused = claims.refused, "stale ids dropped");
         }
@@ -128,7 +130,7 @@ impl Claimer {
         // Of two copies of one id in a batch, the first has what there is.
         let became = jobs
             .iter()
-            .map(|ReadyJob { id, first: _ }| match claimed.remove(id) {
+            .map(|ReadyJob { id, .. }| match claimed.remove(id) {
                 Some(job) => {
                     slots.remove(id);
                     Claimed::Job(Box::new(job), asked_at)
@@ -181,7 +183,7 @@ impl Claimer {
         }
     }
 
-    /// A lease is as long as its slot's at most, so it counts from when the gate was asked. A process
+    /// A lease is as long as its slot's at most, so it counts from when the slot was given. A process
     /// that stood still since then does not begin what it could not renew in time.
     async fn claim_rows(
         &self,

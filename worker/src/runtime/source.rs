@@ -23,7 +23,7 @@ use tokio_util::sync::PollSemaphore;
 use tower::layer::util::Identity;
 use unity_shared::{
     ids::{JobId, WorkerId},
-    queue::{Gate, Wake, WakeListener},
+    queue::{Gate, ReadyJob, Wake, WakeListener, read_entry},
     telemetry::chain,
 };
 
@@ -31,7 +31,7 @@ use unity_shared::{
 #[derive(Debug)]
 pub(super) struct ReadyEntry {
     /// At least one; the entry has the name of the first.
-    pub ids: Vec<JobId>,
+    pub jobs: Vec<ReadyJob>,
     /// The place of the first in this worker, free again when it is dropped.
     pub place: OwnedSemaphorePermit,
 }
@@ -179,9 +179,9 @@ impl Backend for GateSource {
             }
             match self.inner.poll_next(cx, worker) {
                 Poll::Ready(Some(Ok(task))) => {
-                    match (jobs_of(&task.args), self.place.take()) {
-                        (Some(ids), Some(place)) => {
-                            let entry = ReadyEntry { ids, place };
+                    match (read_entry(&self.member.queue, &task.args), self.place.take()) {
+                        (Some(jobs), Some(place)) => {
+                            let entry = ReadyEntry { jobs, place };
                             return Poll::Ready(Some(Ok(TaskBuilder::new(entry).build())));
                         }
                         // No ids of ours: somebody else writes to this queue.
@@ -234,15 +234,6 @@ impl BackendConfig for GateSource {
     fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
         Identity::new()
     }
-}
-
-/// The jobs of an entry, as `lua/admission.lua` writes them; `None` if that is something else.
-fn jobs_of(entry: &[u8]) -> Option<Vec<JobId>> {
-    let text = std::str::from_utf8(entry).ok()?;
-    text.trim_end()
-        .split(',')
-        .map(|id| id.parse().ok())
-        .collect()
 }
 
 fn wait_for_work(mut receiver: broadcast::Receiver<Wake>) -> WakeUp {

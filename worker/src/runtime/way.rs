@@ -44,15 +44,12 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The jobs of an entry, each in a place of its own.
 pub(super) async fn run_entry(entry: ReadyEntry, way: Data<Way>) -> Result<(), BoxDynError> {
-    let ReadyEntry { ids, place } = entry;
-    let mut jobs = ids.iter().enumerate().map(|(place, id)| ReadyJob {
-        id: *id,
-        first: place == 0,
-    });
+    let ReadyEntry { jobs, place } = entry;
+    let mut jobs = jobs.into_iter();
     let Some(first) = jobs.next() else {
         return Ok(());
     };
-    if ids.len() == 1 {
+    if jobs.len() == 0 {
         run_job(first, place, way).await;
         return Ok(());
     }
@@ -80,23 +77,27 @@ pub(super) async fn run_entry(entry: ReadyEntry, way: Data<Way>) -> Result<(), B
 
 /// One job, until its slot is free again.
 async fn run_job(job: ReadyJob, place: OwnedSemaphorePermit, way: Data<Way>) {
-    let id = job.id;
-    let (ran, waits_again) = match way.claims.call(job).await {
+    let (line, id) = (Arc::clone(&job.line), job.id);
+    let (ran, keyed, waits_again) = match way.claims.call(job).await {
         Some(Claimed::Job(job, asked)) => {
+            let keyed = job.resource_key.is_some();
             let span = tracing::info_span!(
                 "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
                 request_id = job.request_id.map(tracing::field::display),
             );
             let (ran, waits_again) = carry_out(*job, asked, &way).instrument(span).await;
-            (Some(ran), waits_again)
+            (Some(ran), keyed, waits_again)
         }
-        Some(Claimed::SlotOnly) => (None, false),
+        // Its row was not read, so it may have a key.
+        Some(Claimed::SlotOnly) => (None, true, false),
         Some(Claimed::Nothing) | None => return,
     };
     // The answer says only that it was tried; a slot that could not be freed ends by itself.
     let settled = Settled {
+        line,
         id,
         ran,
+        keyed,
         waits_again,
     };
     let _ = way.settlements.call(settled).await;

@@ -143,21 +143,26 @@ local function price(tenant, kind)
   return math.min(math.max(1, expected_cost(tenant, kind)) / limits(tenant).weight, LONGEST_DEBT)
 end
 
--- Gives jobs of one tenant and kind their slots. `hand_over` brings them to the workers.
-local function grant(queue, tenant, kind, jobs)
-  local until_ms, slots = now + lease, {}
-  for _, one in ipairs(jobs) do
-    slots[#slots + 1] = until_ms
-    slots[#slots + 1] = one.id
-    if one.job.resource ~= '' then call('HSET', key('holders', tenant), one.job.resource, one.id) end
+-- Gives jobs their slots, or renews them.
+local function give_slots(line, ids)
+  local slots = {}
+  for i, id in ipairs(ids) do
+    slots[2 * i - 1] = slot_end
+    slots[2 * i] = id
   end
-  known_running[tenant] = running(tenant) + #jobs
-  bulk('ZADD', key('slots', tenant), slots)
-  if limits(tenant).kinds[kind] then
-    known_running[tenant .. ':' .. kind] = running(tenant, kind) + #jobs
-    bulk('ZADD', key('slots', tenant, kind), slots)
-  end
-  bulk('ZADD', key('admitted', queue, kind), slots)
+  bulk('ZADD', key('slots', line.tenant), slots)
+  if limits(line.tenant).kinds[line.kind] then bulk('ZADD', key('slots', line.tenant, line.kind), slots) end
+  bulk('ZADD', key('admitted', line.queue, line.kind), slots)
+end
+
+-- Lets jobs run: counts them, and notes whose the resource keys are. `hand_over` brings them to the
+-- workers.
+local function grant(line, ids, keys)
+  local tenant, kind = line.tenant, line.kind
+  known_running[tenant] = running(tenant) + #ids
+  if limits(tenant).kinds[kind] then known_running[tenant .. ':' .. kind] = running(tenant, kind) + #ids end
+  give_slots(line, ids)
+  for id, resource in pairs(keys) do call('HSET', key('holders', tenant), resource, id) end
 end
 
 -- Jobs expected to take less than this (ms) share an entry of the ready list: carrying each by itself
@@ -172,29 +177,40 @@ local function most_in_entry(queue)
   return math.min(math.max(1, math.floor(places / 8)), MOST_IN_ENTRY)
 end
 
+-- An entry has a text for each line in it: tenant \t kind \t id,id. It goes by the name of its first job.
+local function add_to(entry, line, ids, first, last)
+  entry[#entry + 1] = line.tenant .. '\t' .. line.kind .. '\t' .. table.concat(ids, ',', first, last)
+  entry.name = entry.name or ids[first]
+  entry.count = (entry.count or 0) + last - first + 1
+end
+
 -- Puts granted jobs into entries.
-local function pack(entries, jobs, cost, most)
-  local last = entries[#entries]
-  for _, one in ipairs(jobs) do
-    if cost < BRIEF and last and last.brief and #last < most then
-      last[#last + 1] = one.id
-    else
-      last = {one.id, brief = cost < BRIEF}
-      entries[#entries + 1] = last
+local function pack(entries, line, ids, cost, most)
+  local brief = cost < BRIEF
+  local next_one = 1
+  while next_one <= #ids do
+    local entry = entries[#entries]
+    if not (brief and entry and entry.brief and entry.count < most) then
+      entry = {brief = brief}
+      entries[#entries + 1] = entry
     end
+    local room = brief and most - (entry.count or 0) or 1
+    local last = math.min(next_one + room - 1, #ids)
+    add_to(entry, line, ids, next_one, last)
+    next_one = last + 1
   end
 end
 
--- Entries go to the workers through apalis-redis' ready list, each under the id of its first job.
+-- Entries go to the workers through apalis-redis' ready list.
 local function hand_over(queue, entries)
   if #entries == 0 then return end
   local base = key('queue', queue)
   local data, names = {}, {}
-  for i, ids in ipairs(entries) do
-    names[i] = ids[1]
-    data[#data + 1] = ids[1]
-    data[#data + 1] = #ids > 1 and table.concat(ids, ',') or ids[1] .. PADDING
-    call('HSET', base .. ':meta:' .. ids[1], 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
+  for i, entry in ipairs(entries) do
+    names[i] = entry.name
+    data[#data + 1] = entry.name
+    data[#data + 1] = table.concat(entry, '\n') .. (entry.count == 1 and PADDING or '')
+    call('HSET', base .. ':meta:' .. entry.name, 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
   end
   bulk('HSET', base .. ':data', data)
   bulk('RPUSH', base .. ':active', names)
@@ -211,23 +227,29 @@ local function forget_ready(queue, names)
   for first = 1, #metas, 2000 do call('DEL', unpack(metas, first, math.min(first + 1999, #metas))) end
 end
 
--- The jobs of an entry; none if there is no entry of this name.
+-- The lines of an entry, each with its ids; none if there is no entry of this name.
 local function entry_of(queue, name)
   local text = call('HGET', key('queue', queue) .. ':data', name)
-  local ids = {}
-  for id in string.gmatch(text or '', '[^, ]+') do ids[#ids + 1] = id end
-  return ids
+  local lines = {}
+  for tenant, kind, ids in string.gmatch(text or '', '([^\t\n]*)\t([^\t\n]*)\t([^\n ]*)') do
+    lines[#lines + 1] = {queue = queue, tenant = tenant, kind = kind, ids = split(ids)}
+  end
+  return lines
 end
 
 -- Takes a job out of the ready list; the others of its entry go on. One that travels under another's
 -- name is left there: its slot is gone, so nobody can claim it.
 local function take_from_ready(queue, id)
-  local ids = entry_of(queue, id)
-  if #ids == 0 then return end
+  local lines = entry_of(queue, id)
+  if #lines == 0 then return end
   call('LREM', key('queue', queue, 'active'), 1, id)
   forget_ready(queue, {id})
-  table.remove(ids, 1)
-  if #ids > 0 then hand_over(queue, {ids}) end
+  table.remove(lines[1].ids, 1)
+  local rest = {}
+  for _, line in ipairs(lines) do
+    if #line.ids > 0 then add_to(rest, line, line.ids, 1, #line.ids) end
+  end
+  if #rest > 0 then hand_over(queue, {rest}) end
 end
 
 -- The kind of the tenant's next job among those that may run: highest priority, then earliest. Also
@@ -252,43 +274,53 @@ local function next_kind(queue, tenant, free)
   return best, only
 end
 
--- The jobs of a tenant's turn, at most `most`, all of one kind. A job whose resource key is taken is
--- parked on the way; its holder brings it back. Where too many are parked for one script the third
--- answer says that there may be more.
+-- How many jobs a turn gives. Where nobody else waits for one, turns need not be short.
+local function length_of_turn(queue, tenant, kind, most)
+  local count = most
+  if call('ZCARD', key('ring', queue)) > 1 then
+    count = math.min(count, math.floor(TURN / math.max(SHORTEST, expected_cost(tenant, kind))))
+  end
+  count = math.min(count, limits(tenant).max - running(tenant))
+  local most_of_kind = limits(tenant).kinds[kind]
+  if most_of_kind then count = math.min(count, most_of_kind - running(tenant, kind)) end
+  return math.max(1, count)
+end
+
+-- The jobs of a tenant's turn, at most `most`, all of one line: the line, its ids and their resource
+-- keys. A job whose resource key is taken is parked on the way; its holder brings it back. Where too many
+-- are parked for one script the fourth answer says that there may be more.
 local function take_turn(queue, tenant, free, most)
   local held, look = {}, 1
   repeat
     local kind, only = next_kind(queue, tenant, free)
     if not kind then return nil end
-    local count = 1
-    if only then
-      count = math.floor(TURN / math.max(SHORTEST, expected_cost(tenant, kind)))
-      count = math.min(count, most, free[kind], limits(tenant).max - running(tenant))
-      local most_of_kind = limits(tenant).kinds[kind]
-      if most_of_kind then count = math.min(count, most_of_kind - running(tenant, kind)) end
-      count = math.max(1, count)
-    end
+    local count = only and length_of_turn(queue, tenant, kind, math.min(most, free[kind])) or 1
     -- Behind one that was parked there often are more of its key.
     look = math.max(look, count)
     local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), look)
-    local ids, scores = {}, {}
+    local ids, due = {}, {}
     for i = 1, #popped, 2 do
       ids[#ids + 1] = popped[i]
-      scores[#scores + 1] = popped[i + 1]
+      due[#due + 1] = popped[i + 1]
     end
     local texts = #ids > 0 and fields('jobs', ids) or {}
-    local taken, over = {}, {}
+    local taken, keys, over = {}, {}, {}
     for i, id in ipairs(ids) do
-      local job = parse(texts[i])
-      if job and (held[job.resource] or holder_of(tenant, job.resource, id)) then
-        held[job.resource] = true
-        park(id, job, scores[i])
+      local resource = resource_of(texts[i])
+      if not texts[i] then
+        -- The gate does not know it any more: if its row waits, the sweeper offers it.
+      elseif resource ~= '' and (held[resource] or holder_of(tenant, resource, id)) then
+        held[resource] = true
+        park(id, parse(texts[i]), due[i])
         parked_here = parked_here + 1
-      elseif job and #taken < count then
-        taken[#taken + 1] = {id = id, job = job}
-        if job.resource ~= '' then held[job.resource] = true end
-      elseif job then
-        over[#over + 1] = scores[i]
+      elseif #taken < count then
+        taken[#taken + 1] = id
+        if resource ~= '' then
+          held[resource] = true
+          keys[id] = resource
+        end
+      else
+        over[#over + 1] = due[i]
         over[#over + 1] = id
       end
     end
@@ -297,10 +329,10 @@ local function take_turn(queue, tenant, free, most)
     elseif #popped < 2 * look or not only then
       tidy_waiting(queue, tenant, kind)
     end
-    if #taken > 0 then return taken, kind end
+    if #taken > 0 then return {queue = queue, tenant = tenant, kind = kind}, taken, keys end
     look = 100
   until parked_here >= PARKED_AT_ONCE
-  return nil, nil, true
+  return nil, nil, nil, true
 end
 
 -- A tenant that may run, but only kinds whose workers are all busy, leaves the ring until one of them
@@ -342,17 +374,17 @@ local function admit(queue)
     local tenant = turn[1]
     if not tenant then break end
     local may_run = not obstacle_of_tenant(tenant)
-    local jobs, kind, more
-    if may_run then jobs, kind, more = take_turn(queue, tenant, free_of, free) end
-    if jobs then
-      grant(queue, tenant, kind, jobs)
-      pack(entries, jobs, expected_cost(tenant, kind), most)
-      granted = granted + #jobs
+    local line, ids, keys, more
+    if may_run then line, ids, keys, more = take_turn(queue, tenant, free_of, free) end
+    if line then
+      grant(line, ids, keys)
+      pack(entries, line, ids, expected_cost(tenant, line.kind), most)
+      granted = granted + #ids
       clock = tonumber(turn[2])
-      vtimes[tenant] = clock + #jobs * price(tenant, kind)
+      vtimes[tenant] = clock + #ids * price(tenant, line.kind)
       call('ZADD', ring, vtimes[tenant], tenant)
-      free = free - #jobs
-      free_of[kind] = free_of[kind] - #jobs
+      free = free - #ids
+      free_of[line.kind] = free_of[line.kind] - #ids
     else
       idle_turns = idle_turns + 1
       call('ZREM', ring, tenant)

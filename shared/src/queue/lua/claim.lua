@@ -1,68 +1,53 @@
--- A worker takes ids that it fetched from the ready list. Only a live slot that nobody has claimed
+-- A worker takes jobs that it fetched from the ready list. Only a live slot that nobody has claimed
 -- may be claimed; anything else is a stale copy and is dropped. A job of a kind that the worker
 -- cannot run goes on to the next worker.
 -- ARGV[4] = worker, ARGV[5] = queue, ARGV[6] = kinds (a,b), ARGV[7] = entries that they came with (a,b),
--- ARGV[8..] = ids
--- Returns the epoch, then for each id its tenant, '' where it was a stale copy, or '-' where the job
--- went on to another worker.
+-- ARGV[8..] = tenant, kind, ids (a,b) for each line
+-- Returns the epoch, how long ago the oldest of the slots was given (ms), then for each line a letter for
+-- each of its ids: y = claimed, n = a stale copy, o = on its way to another worker.
 local worker, queue = ARGV[4], ARGV[5]
 local can_run = {}
-for kind in string.gmatch(ARGV[6], '[^,]+') do can_run[kind] = true end
+for _, kind in ipairs(split(ARGV[6])) do can_run[kind] = true end
 local epoch = call('GET', P .. 'epoch')
-local answer = {epoch or ''}
-local ids = {}
-for i = 8, #ARGV do ids[#ids + 1] = ARGV[i] end
-local texts, holders = fields('jobs', ids), fields('claimed', ids)
-local claims, foreign, renewals = {}, {}, {}
-local entries = {}
-for name in string.gmatch(ARGV[7], '[^,]+') do entries[#entries + 1] = name end
--- The ends of slots, asked for once a tenant.
-local ends, of_tenant = {}, {}
-for i, id in ipairs(ids) do
-  local job = parse(texts[i])
-  texts[i] = job
-  if epoch and job and job.queue == queue and not holders[i] then
-    local some = of_tenant[job.tenant] or {}
-    of_tenant[job.tenant] = some
-    some[#some + 1] = id
-  end
-end
-for tenant, some in pairs(of_tenant) do
-  for first = 1, #some, 2000 do
-    local last = math.min(first + 1999, #some)
-    local scores = call('ZMSCORE', key('slots', tenant), unpack(some, first, last))
-    for i = first, last do ends[some[i]] = tonumber(scores[i - first + 1] or '0') end
-  end
-end
-local function renew(zset, id)
-  local list = renewals[zset] or {}
-  renewals[zset] = list
-  list[#list + 1] = now + lease
-  list[#list + 1] = id
-end
-for i, id in ipairs(ids) do
-  local job = texts[i]
-  local tenant = ''
-  if (ends[id] or 0) > now then
+local own = claim_of(worker)
+-- A slot that was given a moment ago is not renewed: the lease counts from then.
+local FRESH = 0.95
+local oldest = now + lease
+local words, foreign, seen = {}, {}, {}
+for i = 8, #ARGV, 3 do
+  local line, ids = {queue = queue, tenant = ARGV[i], kind = ARGV[i + 1]}, split(ARGV[i + 2])
+  local ends, holders = scores(key('slots', line.tenant), ids), fields('claimed', ids)
+  local word, live_ones, earliest = {}, {}, now + lease
+  for n, id in ipairs(ids) do
     -- Of two copies of an id the first counts.
-    ends[id] = nil
-    if can_run[job.kind] then
-      renew(key('slots', job.tenant), id)
-      if limits(job.tenant).kinds[job.kind] then renew(key('slots', job.tenant, job.kind), id) end
-      renew(key('admitted', queue, job.kind), id)
-      tenant = job.tenant
-      claims[#claims + 1] = id
-      claims[#claims + 1] = claim_of(worker)
+    if epoch and ends[n] > now and not holders[n] and not seen[id] then
+      seen[id] = true
+      word[n] = can_run[line.kind] and 'y' or 'o'
+      live_ones[#live_ones + 1] = id
+      earliest = math.min(earliest, ends[n])
     else
-      foreign[#foreign + 1] = {id}
-      tenant = '-'
+      word[n] = 'n'
     end
   end
-  answer[#answer + 1] = tenant
+  words[#words + 1] = table.concat(word)
+  if #live_ones > 0 and can_run[line.kind] then
+    if earliest < now + lease * FRESH then
+      give_slots(line, live_ones)
+    else
+      oldest = math.min(oldest, earliest)
+    end
+    local claims = {}
+    for n, id in ipairs(live_ones) do
+      claims[2 * n - 1] = id
+      claims[2 * n] = own
+    end
+    bulk('HSET', P .. 'claimed', claims)
+  else
+    pack(foreign, line, live_ones, TURN, 1)
+  end
 end
-if #claims > 0 then bulk('HSET', P .. 'claimed', claims) end
-for zset, members in pairs(renewals) do bulk('ZADD', zset, members) end
+local entries = split(ARGV[7])
 forget_ready(queue, entries)
 if #entries > 0 then bulk('SREM', key('queue', queue, 'inflight', worker), entries) end
 hand_over(queue, foreign)
-return answer
+return {epoch or '', now + lease - oldest, unpack(words)}

@@ -16,7 +16,7 @@ for i = 4, #ARGV do
       remove_waiting(id, job)
       unpark(id, job)
     end
-    let_go({{id = id, job = job}})
+    let_go(alone(id, job))
     tenants[job.tenant] = true
     forgotten = forgotten + 1
   end

@@ -47,12 +47,18 @@
 --   fleet:{queue}      HASH kind -> jobs of it that the live workers can hold; '' = of all kinds
 --   queue:{queue}:...  apalis-redis' own keys: active, data, meta:{id}, inflight:{worker}, workers
 --
+-- A line is what a tenant has of one kind in one queue. Functions about several jobs take those of one
+-- line: `line` has its queue, tenant and kind (so a job's info is one), `ids` its jobs, `keys` the
+-- resource key of each that has one. What is the same for all is asked for and written once.
+--
 -- ARGV[1] = P, ARGV[2] = now (ms), ARGV[3] = lease of an admission (ms)
 local P = ARGV[1]
 local now = tonumber(ARGV[2])
 local lease = tonumber(ARGV[3])
 local epoch_life = lease
 local call = redis.call
+-- The end of a slot that is given now, as text: a number would be printed anew for each job.
+local slot_end = string.format('%.0f', now + lease)
 
 local function key(name, a, b, c)
   if c then return P .. name .. ':' .. a .. ':' .. b .. ':' .. c end
@@ -78,6 +84,24 @@ local function fields(name, ids)
   return found
 end
 
+-- Scores in a sorted set, in the same way.
+local function scores(zset, ids)
+  local found = {}
+  for first = 1, #ids, 2000 do
+    local last = math.min(first + 1999, #ids)
+    local some = call('ZMSCORE', zset, unpack(ids, first, last))
+    for i = 1, last - first + 1 do found[first + i - 1] = tonumber(some[i] or '0') end
+  end
+  return found
+end
+
+-- The items of a text, which commas part.
+local function split(text)
+  local items = {}
+  for item in string.gmatch(text, '[^,]+') do items[#items + 1] = item end
+  return items
+end
+
 local function parse(text)
   if not text then return nil end
   local tenant, queue, kind, score, resource = string.match(text, '^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$')
@@ -98,6 +122,19 @@ end
 
 local function info(id)
   return parse(call('HGET', P .. 'jobs', id))
+end
+
+-- The resource key in a job's info, which ends with it; '' = it has none. Most have none, which the last
+-- character tells.
+local TAB = string.byte('\t')
+local function resource_of(text)
+  if not text or string.byte(text, -1) == TAB then return '' end
+  return parse(text).resource
+end
+
+-- A job by itself, as the functions about several take them.
+local function alone(id, job)
+  return job, {id}, {[id] = job.resource ~= '' and job.resource or nil}
 end
 
 local function live(zset)

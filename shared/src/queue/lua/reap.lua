@@ -30,7 +30,7 @@ for i = 4, #ARGV do
         freed = freed + 1
         tenants[job.tenant] = true
       elseif tonumber(call('ZSCORE', admitted, id)) <= now - RESCUE_TIME then
-        let_go({{id = id, job = job}})
+        let_go(alone(id, job))
         freed = freed + 1
         tenants[job.tenant] = true
       end

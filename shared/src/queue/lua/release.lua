@@ -15,55 +15,39 @@ local function call_next(tenant, resource)
   end
 end
 
--- Takes jobs' slots away. Whoever waited for a resource key comes next. `jobs` has an id and the
--- job's info in each element.
-local function free_slots(jobs)
-  local zsets = {}
-  local function add(name, id)
-    local list = zsets[name]
-    if not list then
-      list = {}
-      zsets[name] = list
-    end
-    list[#list + 1] = id
-  end
-  for _, one in ipairs(jobs) do
-    local id, job = one.id, one.job
-    add(key('slots', job.tenant), id)
-    if limits(job.tenant).kinds[job.kind] then add(key('slots', job.tenant, job.kind), id) end
-    add(key('admitted', job.queue, job.kind), id)
-    known_running[job.tenant], known_running[job.tenant .. ':' .. job.kind] = nil, nil
-  end
-  for name, ids in pairs(zsets) do bulk('ZREM', name, ids) end
-  for _, one in ipairs(jobs) do
-    local job = one.job
-    if job.resource ~= '' and call('HGET', key('holders', job.tenant), job.resource) == one.id then
-      call('HDEL', key('holders', job.tenant), job.resource)
-      call_next(job.tenant, job.resource)
+-- Takes jobs' slots away. Whoever waited for a resource key comes next.
+local function free_slots(line, ids, keys)
+  bulk('ZREM', key('slots', line.tenant), ids)
+  if limits(line.tenant).kinds[line.kind] then bulk('ZREM', key('slots', line.tenant, line.kind), ids) end
+  bulk('ZREM', key('admitted', line.queue, line.kind), ids)
+  known_running[line.tenant], known_running[line.tenant .. ':' .. line.kind] = nil, nil
+  for id, resource in pairs(keys) do
+    if call('HGET', key('holders', line.tenant), resource) == id then
+      call('HDEL', key('holders', line.tenant), resource)
+      call_next(line.tenant, resource)
     end
   end
 end
 
 -- Takes back everything an admission gave. The jobs are unknown to the gate afterwards; if a row
 -- still waits, the sweeper offers it again.
-local function let_go(jobs)
-  if #jobs == 0 then return end
-  free_slots(jobs)
-  local ids = {}
-  for i, one in ipairs(jobs) do ids[i] = one.id end
+local function let_go(line, ids, keys)
+  if #ids == 0 then return end
+  free_slots(line, ids, keys)
   bulk('HDEL', P .. 'claimed', ids)
   bulk('HDEL', P .. 'jobs', ids)
 end
 
 -- An admission that nobody claimed: the job waits again, where it stood.
 local function put_back(id, job)
-  free_slots({{id = id, job = job}})
+  free_slots(alone(id, job))
   push_waiting(id, job)
   take_from_ready(job.queue, id)
 end
 
--- Puts the tenant's virtual time right when it is known how long `count` jobs of a kind ran in all.
-local function charge(queue, tenant, kind, ran_ms, count)
+-- Puts the tenant's virtual time right when it is known how long `count` jobs of a line ran in all.
+local function charge(line, ran_ms, count)
+  local queue, tenant, kind = line.queue, line.tenant, line.kind
   local expected = math.max(1, expected_cost(tenant, kind))
   local more = math.max(count, ran_ms) / limits(tenant).weight - count * price(tenant, kind)
   local ring = key('ring', queue)
@@ -91,13 +75,19 @@ local function remember_costs()
 end
 
 -- Jobs that their workers gave back: each waits again where it stood, before anybody behind it may run.
-local function give_back(jobs)
-  if #jobs == 0 then return end
-  free_slots(jobs)
-  local ids = {}
-  for i, one in ipairs(jobs) do ids[i] = one.id end
+-- One that the gate does not know any more is offered by the sweeper.
+local function give_back(line, ids)
+  if #ids == 0 then return end
+  local texts, keys = fields('jobs', ids), {}
+  for i, id in ipairs(ids) do
+    local resource = resource_of(texts[i])
+    if resource ~= '' then keys[id] = resource end
+  end
+  free_slots(line, ids, keys)
   bulk('HDEL', P .. 'claimed', ids)
-  for _, one in ipairs(jobs) do push_waiting(one.id, one.job) end
+  for i, id in ipairs(ids) do
+    if texts[i] then push_waiting(id, parse(texts[i])) end
+  end
 end
 
 -- Ends a worker's registration with apalis-redis. Ids that it fetched and never claimed wait again.
@@ -106,13 +96,15 @@ local function end_registration(worker, queue)
   local inflight = key('queue', queue, 'inflight', worker)
   local touched = {}
   for _, name in ipairs(call('SMEMBERS', inflight)) do
-    local ids = entry_of(queue, name)
+    local lines = entry_of(queue, name)
     forget_ready(queue, {name})
-    for _, id in ipairs(ids) do
-      local job = info(id)
-      if job and call('HEXISTS', P .. 'claimed', id) == 0 and call('ZSCORE', key('admitted', queue, job.kind), id) then
-        put_back(id, job)
-        touched[job.tenant] = true
+    for _, line in ipairs(lines) do
+      for _, id in ipairs(line.ids) do
+        local job = info(id)
+        if job and call('HEXISTS', P .. 'claimed', id) == 0 and call('ZSCORE', key('admitted', queue, job.kind), id) then
+          put_back(id, job)
+          touched[job.tenant] = true
+        end
       end
     end
   end
