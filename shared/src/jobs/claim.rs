@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     db::{DbError, Engine, PlatformTx},
     ids::{JobId, RequestId, TenantId, WorkerId},
+    jobs::{JobStatus, job::by_key},
     queue::{Offer, ShardId},
 };
 
@@ -108,7 +109,7 @@ pub async fn claim_jobs(
                    started_at = coalesce(job.started_at, $5), progress = NULL
                FROM unnest($6::text[], $7::uuid[]) AS wanted (tenant_id, id), admitted
                WHERE job.tenant_id = wanted.tenant_id AND job.id = wanted.id
-                 AND job.status = 'queued' AND job.kind = ANY($8::text[])
+                 AND job.status = $9 AND job.kind = ANY($8::text[])
                  AND job.tenant_id <> ALL (ARRAY(SELECT id FROM held))
                  AND (job.expires_at IS NULL OR job.expires_at > $5 OR job.started_at IS NOT NULL)
                RETURNING job.*
@@ -128,6 +129,7 @@ pub async fn claim_jobs(
         &tenants,
         &ids,
         &kinds,
+        by_key(JobStatus::Queued),
     )
     .fetch_all(tx.connection())
     .await?;

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    JobFailure,
+    JobFailure, JobStatus,
+    job::by_key,
     lease::{LeaseKey, in_order},
 };
 use crate::{
@@ -186,7 +187,7 @@ pub async fn finish_jobs(
                    lease_expires_at = NULL
                FROM verdict
                WHERE job.tenant_id = verdict.tenant_id AND job.id = verdict.id
-                 AND job.fence = verdict.fence AND job.status = 'running'
+                 AND job.fence = verdict.fence AND job.status = $14
                RETURNING job.tenant_id, job.id, job.fence, job.kind, job.attempt, job.status, job.error,
                          verdict.outcome, verdict.counts, verdict.started_at
            ), followed AS (
@@ -215,6 +216,7 @@ pub async fn finish_jobs(
         &batch.started_ats,
         now,
         worker.as_uuid(),
+        by_key(JobStatus::Running),
     )
     .fetch_all(tx.connection())
     .await?;

@@ -56,6 +56,13 @@ impl JobStatus {
     }
 }
 
+/// A status as a statement must ask for it that looks a batch of rows up by their keys: as a parameter. A
+/// constant would let the partial index of all rows in that status take part, and where the statistics
+/// take these for few, PostgreSQL walks them all and compares each with the whole batch.
+pub(super) const fn by_key(status: JobStatus) -> &'static str {
+    status.as_str()
+}
+
 /// Why an attempt, or the whole job, failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JobFailure {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::JobProgress;
+use super::{JobProgress, JobStatus, job::by_key};
 use crate::{
     db::{DbError, Engine, PlatformTx},
     events::JOB_PROGRESS,
@@ -64,13 +64,14 @@ pub async fn renew_leases(
            SET lease_expires_at = $4
            FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS lease (tenant_id, id, fence)
            WHERE job.tenant_id = lease.tenant_id AND job.id = lease.id
-             AND job.fence = lease.fence AND job.status = 'running' AND job.lease_expires_at > $5
+             AND job.fence = lease.fence AND job.status = $6 AND job.lease_expires_at > $5
            RETURNING job.id AS "id: JobId", job.cancel_requested_at IS NOT NULL AS "unwanted!""#,
         &tenants,
         &ids,
         &fences,
         lease_expires_at,
         now,
+        by_key(JobStatus::Running),
     )
     .fetch_all(tx.connection())
     .await?;
@@ -93,12 +94,13 @@ pub async fn deliver_cancels(
            SET cancel_delivered_at = coalesce(job.cancel_delivered_at, $4)
            FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS lease (tenant_id, id, fence)
            WHERE job.tenant_id = lease.tenant_id AND job.id = lease.id AND job.fence = lease.fence
-             AND job.status = 'running' AND job.cancel_requested_at IS NOT NULL
+             AND job.status = $5 AND job.cancel_requested_at IS NOT NULL
            RETURNING job.id AS "id: JobId""#,
         &tenants,
         &ids,
         &fences,
         now,
+        by_key(JobStatus::Running),
     )
     .fetch_all(tx.connection())
     .await?;
@@ -163,7 +165,7 @@ pub async fn record_progress(
                FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::jsonb[])
                    AS report (tenant_id, id, fence, progress)
                WHERE job.tenant_id = report.tenant_id AND job.id = report.id
-                 AND job.fence = report.fence AND job.status = 'running'
+                 AND job.fence = report.fence AND job.status = $7
                RETURNING job.tenant_id, job.id, job.kind, job.progress
            ), told AS (
                SELECT tell(array_agg(tenant_id), array_agg(id), array_agg($5::text),
@@ -177,6 +179,7 @@ pub async fn record_progress(
         &progress,
         JOB_PROGRESS,
         now,
+        by_key(JobStatus::Running),
     )
     .fetch_all(tx.connection())
     .await?;

@@ -88,7 +88,7 @@ pub(super) async fn supersede_older(
         r#"WITH newest AS (
                SELECT DISTINCT ON (job.tenant_id, job.kind, job.resource_key)
                       job.tenant_id, job.kind, job.resource_key, job.id
-               FROM unnest($1::text[], $2::text[], $3::text[]) AS bond (tenant_id, kind, resource_key)
+               FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])) AS bond (tenant_id, kind, resource_key)
                JOIN jobs AS job ON job.tenant_id = bond.tenant_id AND job.resource_key = bond.resource_key
                                AND job.kind = bond.kind
                WHERE job.resource_key IS NOT NULL AND job.finished_at IS NULL AND job.status = 'queued'

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
-use tokio::task::JoinError;
+use tokio::{task::JoinError, time::Instant};
 use tracing::Instrument;
 use unity_shared::{
     batch::Batcher,
@@ -19,7 +19,8 @@ use crate::handler::{JobContext, JobError, Registry};
 
 /// How an attempt ended.
 enum Ending {
-    Handler(Result<Value, JobError>),
+    /// By itself, after it had run for so long.
+    Handler(Result<Value, JobError>, Duration),
     Panicked,
     TimedOut,
     Stopped,
@@ -29,17 +30,19 @@ enum Ending {
 /// blocks its thread, cannot be ended from outside; its job must not wait for it.
 const ABORT_TIME: Duration = Duration::from_secs(1);
 
-/// Runs the job and answers the verdict; `None` if the lease was lost and nothing may be written.
+/// Runs the job and answers the verdict, `None` if the lease was lost and nothing may be written; and for
+/// how long the handler ran. What a short job waits for its turn among others is not its running time.
 pub(super) async fn execute(
     job: Arc<ClaimedJob>,
     place: &Place,
     registry: &Registry,
     reports: &Batcher<Report, ()>,
     clock: &Clock,
-) -> Option<Verdict> {
+) -> (Option<Verdict>, Duration) {
+    let begun = Instant::now();
     let Some(registered) = registry.find(&job.kind) else {
         // The claim names the kinds that are registered, so this is a defect; the job is not lost.
-        return Some(Verdict::HandedBack);
+        return (Some(Verdict::HandedBack), Duration::ZERO);
     };
     let lease = LeaseKey {
         tenant_id: job.tenant_id.clone(),
@@ -54,11 +57,15 @@ pub(super) async fn execute(
     };
     let grace = registered.spec.cancel_grace;
     let ending = run_bounded(&job, place, grace, registered.run(context)).await;
-    if let Ending::Handler(_) = ending {
+    let ran = if let Ending::Handler(_, ran) = ending {
         // A verdict that overtook it would make the last report too late.
         progress.flush().await;
-    }
-    verdict(&job, ending, place, registered.spec.retry, clock)
+        ran
+    } else {
+        begun.elapsed()
+    };
+    let verdict = verdict(&job, ending, place, registered.spec.retry, clock);
+    (verdict, ran)
 }
 
 async fn run_bounded(
@@ -68,7 +75,11 @@ async fn run_bounded(
     handler: futures::future::BoxFuture<'static, Result<Value, JobError>>,
 ) -> Ending {
     let limit = Duration::from_secs(u64::try_from(job.timeout_seconds).unwrap_or(1));
-    let mut task = tokio::spawn(handler.in_current_span());
+    let timed = async move {
+        let begun = Instant::now();
+        (handler.await, begun.elapsed())
+    };
+    let mut task = tokio::spawn(timed.in_current_span());
     let ending = tokio::select! {
         done = &mut task => return ended(done),
         () = tokio::time::sleep(limit) => Ending::TimedOut,
@@ -88,9 +99,9 @@ async fn run_bounded(
     task.abort();
     match tokio::time::timeout(ABORT_TIME, task).await {
         // It obeyed its token, or was ended: why it had to stop is what counts.
-        Ok(Ok(Err(JobError::Cancelled { .. })) | Err(_)) => ending,
+        Ok(Ok((Err(JobError::Cancelled { .. }), _)) | Err(_)) => ending,
         // It was done in the same moment: what it did counts.
-        Ok(Ok(result)) => Ending::Handler(result),
+        Ok(Ok((result, ran))) => Ending::Handler(result, ran),
         Err(_) => {
             tracing::error!(
                 "the handler does not let go of its thread; its verdict is written without it"
@@ -100,9 +111,9 @@ async fn run_bounded(
     }
 }
 
-fn ended(done: Result<Result<Value, JobError>, JoinError>) -> Ending {
+fn ended(done: Result<(Result<Value, JobError>, Duration), JoinError>) -> Ending {
     match done {
-        Ok(result) => Ending::Handler(result),
+        Ok((result, ran)) => Ending::Handler(result, ran),
         Err(_) => Ending::Panicked,
     }
 }
@@ -136,8 +147,8 @@ fn verdict(
     };
     let cancelled = place.stop_reason() == Some(Stop::Cancelled);
     Some(match ending {
-        Ending::Handler(Ok(value)) => Verdict::Succeeded(value),
-        Ending::Handler(Err(error)) => match error {
+        Ending::Handler(Ok(value), _) => Verdict::Succeeded(value),
+        Ending::Handler(Err(error), _) => match error {
             JobError::Retry { code, message } => retry(&code, message, Duration::ZERO),
             JobError::RetryAfter {
                 code,

@@ -108,7 +108,6 @@ async fn run_job(job: ReadyJob, place: OwnedSemaphorePermit, way: Data<Way>) {
 /// Runs a claimed job and writes its verdict. Answers how long the handler ran, and whether the job was
 /// handed back and waits again.
 async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, bool) {
-    let started = Instant::now();
     let place = way.inflight.enter(&job, asked);
     let lease = LeaseKey {
         tenant_id: job.tenant_id.clone(),
@@ -116,7 +115,7 @@ async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, boo
         fence: job.fence,
     };
     let job = Arc::new(job);
-    let verdict = execute(
+    let (verdict, ran) = execute(
         Arc::clone(&job),
         &place,
         &way.registry,
@@ -124,7 +123,6 @@ async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, boo
         &way.clock,
     )
     .await;
-    let ran = started.elapsed();
     let Some(verdict) = verdict else {
         tracing::warn!("lease lost, nothing written");
         return (ran, false);
