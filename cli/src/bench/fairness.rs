@@ -8,7 +8,7 @@ use super::{
     figure::{Reading, Unit},
     http::Connection,
     limits,
-    orders::{TAKEN, order, sleeping},
+    orders::{TAKEN, batch_order, sleeping},
     rows,
     stack::Stack,
     tenants::Tenant,
@@ -68,7 +68,7 @@ async fn all_waiting(bench: &Bench, flood: usize) -> Result<f64> {
     Ok(rows::seconds(few.last_end - all.first_start))
 }
 
-/// From the quiet tenant's first 202 to the end of its last job.
+/// From the 202 of the quiet tenant's batch to the end of its last job.
 async fn under_way(bench: &Bench, flood: usize) -> Result<f64> {
     let mut stack = Stack::start(bench).await?;
     let [noisy, quiet] = two(&mut stack).await?;
@@ -81,12 +81,9 @@ async fn under_way(bench: &Bench, flood: usize) -> Result<f64> {
     rows::until_events(&mut stack.owner, provisioned + enough).await?;
     let (clock, _) = rows::database_clock(&mut stack.owner).await?;
     let mut connection = Connection::open(stack.api).await?;
-    let request = order(&quiet, &sleeping(JOB_MS));
-    let mut first = None;
-    for _ in 0..FEW {
-        connection.ask(&request).await?.expect(TAKEN)?;
-        first.get_or_insert_with(|| clock.now());
-    }
+    let request = batch_order(&quiet, &sleeping(JOB_MS), FEW);
+    connection.ask(&request).await?.expect(TAKEN)?;
+    let ordered = clock.now();
     let before = rows::count_ended(&mut stack.owner, &noisy.id).await?;
     rows::until_all_ended(&mut stack.owner).await?;
     rows::outcome(&mut stack.owner, None)
@@ -99,9 +96,7 @@ async fn under_way(bench: &Bench, flood: usize) -> Result<f64> {
         before < i64::try_from(flood)?,
         "the flood was over before the few were ordered"
     );
-    Ok(rows::seconds(
-        few.last_end - first.context("nothing was ordered")?,
-    ))
+    Ok(rows::seconds(few.last_end - ordered))
 }
 
 async fn two(stack: &mut Stack<'_>) -> Result<[Tenant; 2]> {

@@ -49,7 +49,10 @@ async fn rescue(
 }
 
 /// One page, job by job. What is refused is added to `refused`.
-async fn rescue_each(context: &Context, refused: &mut Vec<JobId>) -> Result<Vec<Rescued>, LoopError> {
+async fn rescue_each(
+    context: &Context,
+    refused: &mut Vec<JobId>,
+) -> Result<Vec<Rescued>, LoopError> {
     let mut tx = context.database.engine().statement().await?;
     let expired = select_expired_leases(&mut tx, PAGE, refused, context.clock.now()).await?;
     drop(tx);

@@ -155,6 +155,19 @@ impl Gate {
             .map_err(GateError::call("read the epoch"))
     }
 
+    /// Sends Redis the scripts, so that the first job need not wait for it. Whoever calls one that Redis
+    /// has lost sends it again.
+    pub async fn load_scripts(&self) -> Result<(), GateError> {
+        for script in self.scripts.all() {
+            script
+                .prepare_invoke()
+                .load_async(&mut self.connection.clone())
+                .await
+                .map_err(GateError::call("take the scripts"))?;
+        }
+        Ok(())
+    }
+
     /// Asks Redis for an answer.
     pub async fn ping(&self) -> Result<(), GateError> {
         redis::cmd("PING")

@@ -22,12 +22,18 @@ pub(super) fn apart<T, K: Hash + Eq + Copy>(
 ) -> Vec<(K, Vec<T>)> {
     let mut places: HashMap<K, usize> = HashMap::new();
     let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    // Neighbours mostly belong together.
+    let mut last: Option<(K, usize)> = None;
     for item in items {
         let key = common(&item);
-        let place = *places.entry(key).or_insert_with(|| {
-            groups.push((key, Vec::new()));
-            groups.len() - 1
-        });
+        let place = match last {
+            Some((before, place)) if before == key => place,
+            _ => *places.entry(key).or_insert_with(|| {
+                groups.push((key, Vec::new()));
+                groups.len() - 1
+            }),
+        };
+        last = Some((key, place));
         if let Some((_, group)) = groups.get_mut(place) {
             group.push(item);
         }

@@ -25,6 +25,11 @@ macro_rules! scripts {
                     $($name: script(include_str!(concat!("lua/", stringify!($name), ".lua"))),)*
                 }
             }
+
+            /// Every one of them.
+            pub(super) fn all(&self) -> Vec<&Script> {
+                vec![$(&self.$name),*]
+            }
         }
     };
 }

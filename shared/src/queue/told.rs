@@ -60,7 +60,9 @@ impl Gate {
         for some in jobs.chunks(TOLD_AT_ONCE) {
             let lines: Vec<String> = apart(some, |(tenant, _)| *tenant)
                 .iter()
-                .map(|(tenant, jobs)| format!("{tenant}\t{}", list(jobs.iter().map(|(_, job)| job))))
+                .map(|(tenant, jobs)| {
+                    format!("{tenant}\t{}", list(jobs.iter().map(|(_, job)| job)))
+                })
                 .collect();
             let _: i64 = self
                 .connection
@@ -79,7 +81,10 @@ mod tests {
 
     #[test]
     fn a_message_names_jobs_and_whose_they_are() {
-        let (tenant, jobs) = (TenantId::parse("acme").unwrap(), [JobId::new(), JobId::new()]);
+        let (tenant, jobs) = (
+            TenantId::parse("acme").unwrap(),
+            [JobId::new(), JobId::new()],
+        );
         let told = jobs.map(|job| Told {
             tenant: tenant.clone(),
             job,

@@ -228,7 +228,10 @@ mod tests {
     #[test]
     fn an_entry_names_its_jobs_line_by_line() {
         let ids = [JobId::new(), JobId::new(), JobId::new()];
-        let entry = format!("acme\tprobe\t{},{}\nbravo\tprobe\t{}", ids[0], ids[1], ids[2]);
+        let entry = format!(
+            "acme\tprobe\t{},{}\nbravo\tprobe\t{}",
+            ids[0], ids[1], ids[2]
+        );
         let jobs = read_entry("default", entry.as_bytes()).unwrap();
         let read: Vec<(&str, JobId, bool)> = jobs
             .iter()

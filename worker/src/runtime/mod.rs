@@ -30,6 +30,7 @@ mod progress;
 mod register;
 mod settle;
 mod source;
+mod tally;
 mod way;
 mod worker;
 

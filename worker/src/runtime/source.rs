@@ -179,7 +179,10 @@ impl Backend for GateSource {
             }
             match self.inner.poll_next(cx, worker) {
                 Poll::Ready(Some(Ok(task))) => {
-                    match (read_entry(&self.member.queue, &task.args), self.place.take()) {
+                    match (
+                        read_entry(&self.member.queue, &task.args),
+                        self.place.take(),
+                    ) {
                         (Some(jobs), Some(place)) => {
                             let entry = ReadyEntry { jobs, place };
                             return Poll::Ready(Some(Ok(TaskBuilder::new(entry).build())));

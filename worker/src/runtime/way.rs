@@ -21,6 +21,7 @@ use super::{
     execute::execute,
     inflight::InFlight,
     source::ReadyEntry,
+    tally::{Tally, outcome_of},
 };
 use crate::handler::Registry;
 
@@ -34,6 +35,7 @@ pub(super) struct Way {
     pub inflight: InFlight,
     pub registry: Arc<Registry>,
     pub reports: Batcher<Report, ()>,
+    pub tally: Arc<Tally>,
     pub places: Arc<Semaphore>,
     pub clock: Clock,
 }
@@ -85,7 +87,9 @@ async fn run_job(job: ReadyJob, place: OwnedSemaphorePermit, way: Data<Way>) {
                 "job", job_id = %job.id, tenant_id = %job.tenant_id, kind = %job.kind, attempt = job.attempt,
                 request_id = job.request_id.map(tracing::field::display),
             );
-            let (ran, waits_again) = carry_out(*job, asked, &way).instrument(span).await;
+            // What waits for its claim is small and is moved about; what runs stays where it is.
+            let running = Box::pin(carry_out(*job, asked, &way));
+            let (ran, waits_again) = running.instrument(span).await;
             (Some(ran), keyed, waits_again)
         }
         // Its row was not read, so it may have a key.
@@ -128,28 +132,15 @@ async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, boo
         return (ran, false);
     };
     let handed_back = matches!(verdict, Verdict::HandedBack);
-    let outcome = outcome_name(&verdict);
+    let outcome = outcome_of(&verdict);
     let finish = Finish {
         lease,
         started_at: job.attempt_started_at,
         verdict,
     };
     let counted = way.finishes.call(finish).await.unwrap_or(false);
+    way.tally.count(&job.kind, outcome, ran);
     let seconds = ran.as_secs_f64();
-    metrics::histogram!("unity_job_attempt_seconds", "kind" => job.kind.clone()).record(seconds);
-    metrics::counter!("unity_job_attempts_total", "kind" => job.kind.clone(), "outcome" => outcome)
-        .increment(1);
     tracing::info!(outcome, counted, seconds, "attempt ended");
     (ran, handed_back && counted)
-}
-
-const fn outcome_name(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Succeeded(_) => "succeeded",
-        Verdict::Failed(_) => "failed",
-        Verdict::Retry(..) => "retried",
-        Verdict::Snoozed(_) => "snoozed",
-        Verdict::HandedBack => "handed_back",
-        Verdict::Cancelled(_) => "cancelled",
-    }
 }

@@ -11,6 +11,7 @@ use unity_shared::{
     clock::Clock,
     db::{Database, DbError},
     ids::WorkerId,
+    jobs::{Claim, claim_jobs, finish_jobs},
     queue::Gate,
     telemetry::chain,
 };
@@ -28,6 +29,7 @@ use super::{
     register::{Registration, insert_worker, mark_worker_stopped},
     settle::Settler,
     source::{GateSource, Member},
+    tally::Tally,
     way::{Way, run_entry},
 };
 use crate::{handler::Registry, jobs, mail::Mailer};
@@ -114,6 +116,7 @@ impl Worker {
         let queue: Arc<str> = self.options.assignment.queue().into();
         let kinds: Arc<[&'static str]> = self.options.assignment.kinds().into();
         self.register(&kinds).await.map_err(WorkerError::Register)?;
+        self.warm_up().await;
         tracing::info!(
             ?kinds,
             concurrency = self.options.concurrency,
@@ -199,6 +202,7 @@ impl Worker {
             clock: clock.clone(),
         };
         Way {
+            tally: Arc::new(Tally::of(&claimer.kinds)),
             claims: claimer.clone().start(),
             claimer,
             finishes: finisher.start(),
@@ -286,6 +290,36 @@ impl Worker {
         };
         let mut tx = self.services.database.engine().statement().await?;
         insert_worker(&mut tx, &registration, self.services.clock.now()).await
+    }
+
+    /// Opens the connections that the first jobs need and brings the statements and scripts to the servers:
+    /// otherwise the first jobs would wait for it. What fails is tried again when it is needed.
+    async fn warm_up(&self) {
+        let services = &self.services;
+        let statements = async {
+            // Both at once, so that two connections are open: a claim and a verdict travel side by side.
+            let engine = services.database.engine();
+            let (claims, verdicts) = futures::try_join!(engine.statement(), engine.statement())?;
+            for mut tx in [claims, verdicts] {
+                let nothing = Claim {
+                    worker: self.id,
+                    shard: services.gate.shard(),
+                    epoch: 0,
+                    kinds: &[],
+                    jobs: &[],
+                    lease_expires_at: services.clock.now(),
+                };
+                claim_jobs(&mut tx, &nothing, services.clock.now()).await?;
+                finish_jobs(&mut tx, self.id, &[], services.clock.now()).await?;
+            }
+            Ok::<(), DbError>(())
+        };
+        if let Err(error) = statements.await {
+            tracing::warn!(error = chain(&error), "could not prepare statements");
+        }
+        if let Err(error) = services.gate.load_scripts().await {
+            tracing::warn!(error = chain(&error), "could not load scripts");
+        }
     }
 
     /// Leaving is a courtesy: a worker that could not say so is missed after its lease.
