@@ -12,7 +12,7 @@ use super::{
     backlog::{self, Backlog},
     figure::{Reading, Unit},
     orders::no_op,
-    rows, say,
+    processes, rows, say,
     stack::Stack,
 };
 
@@ -55,6 +55,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     Ok(readings)
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a count of jobs")]
 async fn measure(
     bench: &Bench,
     backlog: &Backlog,
@@ -72,14 +73,17 @@ async fn measure(
     let refill = refill(&stack, backlog.jobs).await?;
 
     let before = rows::events(&mut stack.owner).await?;
+    let spent = processes::spent(&stack, &[]);
     let worker = stack.worker(bench.concurrency)?;
     let wanted = i64::try_from(next)?;
     rows::until_events(&mut stack.owner, before + wanted).await?;
+    let spent_then = processes::spent(&stack, &[&worker]);
     // What is left of the backlog goes with the database.
     drop(worker);
     let seconds = rows::seconds_to_end(&mut stack.owner, wanted).await?;
     stack.end().await?;
-    Ok(readings(bench, backlog, next, name, seconds, refill))
+    let shares = processes::shares(name, &spent, &spent_then, next as f64);
+    Ok(readings(bench, backlog, next, name, (seconds, refill), shares))
 }
 
 /// Empties the gate and waits until the scheduler has filled it anew from the rows; answers how long
@@ -119,14 +123,14 @@ fn readings(
     backlog: &Backlog,
     next: usize,
     name: &str,
-    seconds: f64,
-    refill: f64,
+    (seconds, refill): (f64, f64),
+    shares: Vec<Reading>,
 ) -> Vec<Reading> {
     let readings = [
         Reading::new(name, next as f64 / seconds, Unit::JobsPerSecond),
         Reading::new(format!("{name}, refill of the gate"), refill, Unit::Seconds),
     ];
-    let described = readings.map(|reading| {
+    let described = readings.into_iter().chain(shares).map(|reading| {
         reading
             .with("waiting", backlog.jobs)
             .with("tenants", backlog.tenants)
@@ -134,5 +138,5 @@ fn readings(
             .with("worker_concurrency", bench.concurrency)
             .with("tenant_limit", TENANT_LIMIT)
     });
-    described.into()
+    described.collect()
 }

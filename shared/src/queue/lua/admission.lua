@@ -61,12 +61,13 @@ local function push_waiting(id, job)
 end
 
 -- After a waiting list was taken from: nothing is left of it, or of its tenant, in the lists of those
--- that wait.
+-- that wait. Answers whether nothing of the tenant waits in this queue.
 local function tidy_waiting(queue, tenant, kind)
-  if call('EXISTS', key('wait', queue, tenant, kind)) == 0 then
-    call('SREM', key('kinds', queue, tenant), kind)
-    if call('EXISTS', key('kinds', queue, tenant)) == 0 then call('SREM', key('tenants', queue), tenant) end
-  end
+  if call('EXISTS', key('wait', queue, tenant, kind)) == 1 then return false end
+  call('SREM', key('kinds', queue, tenant), kind)
+  if call('EXISTS', key('kinds', queue, tenant)) == 1 then return false end
+  call('SREM', key('tenants', queue), tenant)
+  return true
 end
 
 local function remove_waiting(id, job)
@@ -129,6 +130,15 @@ local LONGEST_DEBT = 10000
 -- What a job costs in virtual time before it is known how long it runs: what such jobs lately took, or
 -- a whole turn where there were none. `charge` puts it right afterwards.
 local known_cost = {}
+local function learn_costs(lines)
+  local names, of_kinds = {}, {}
+  for i, line in ipairs(lines) do
+    names[i] = line.tenant .. '\t' .. line.kind
+    of_kinds[i] = '\t' .. line.kind
+  end
+  local own, of_kind = fields('cost', names), fields('cost', of_kinds)
+  for i, name in ipairs(names) do known_cost[name] = tonumber(own[i] or of_kind[i] or TURN) end
+end
 local function expected_cost(tenant, kind)
   local name = tenant .. '\t' .. kind
   if not known_cost[name] then
@@ -152,7 +162,7 @@ local function give_slots(line, ids)
   end
   bulk('ZADD', key('slots', line.tenant), slots)
   if limits(line.tenant).kinds[line.kind] then bulk('ZADD', key('slots', line.tenant, line.kind), slots) end
-  bulk('ZADD', key('admitted', line.queue, line.kind), slots)
+  later('ZADD', key('admitted', line.queue, line.kind), slots)
 end
 
 -- Lets jobs run: counts them, and notes whose the resource keys are. `hand_over` brings them to the
@@ -275,9 +285,9 @@ local function next_kind(queue, tenant, free)
 end
 
 -- How many jobs a turn gives. Where nobody else waits for one, turns need not be short.
-local function length_of_turn(queue, tenant, kind, most)
+local function length_of_turn(tenant, kind, most, others)
   local count = most
-  if call('ZCARD', key('ring', queue)) > 1 then
+  if others then
     count = math.min(count, math.floor(TURN / math.max(SHORTEST, expected_cost(tenant, kind))))
   end
   count = math.min(count, limits(tenant).max - running(tenant))
@@ -287,14 +297,15 @@ local function length_of_turn(queue, tenant, kind, most)
 end
 
 -- The jobs of a tenant's turn, at most `most`, all of one line: the line, its ids and their resource
--- keys. A job whose resource key is taken is parked on the way; its holder brings it back. Where too many
--- are parked for one script the fourth answer says that there may be more.
-local function take_turn(queue, tenant, free, most)
+-- keys, and whether nothing more of the tenant waits. A job whose resource key is taken is parked on the
+-- way; its holder brings it back. Where too many are parked for one script there is no line, and the last
+-- answer says that there may be more.
+local function take_turn(queue, tenant, free, most, others)
   local held, look = {}, 1
   repeat
     local kind, only = next_kind(queue, tenant, free)
     if not kind then return nil end
-    local count = only and length_of_turn(queue, tenant, kind, math.min(most, free[kind])) or 1
+    local count = only and length_of_turn(tenant, kind, math.min(most, free[kind]), others) or 1
     -- Behind one that was parked there often are more of its key.
     look = math.max(look, count)
     local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), look)
@@ -324,15 +335,16 @@ local function take_turn(queue, tenant, free, most)
         over[#over + 1] = id
       end
     end
+    local is_last = false
     if #over > 0 then
       bulk('ZADD', key('wait', queue, tenant, kind), over)
     elseif #popped < 2 * look or not only then
-      tidy_waiting(queue, tenant, kind)
+      is_last = tidy_waiting(queue, tenant, kind)
     end
-    if #taken > 0 then return {queue = queue, tenant = tenant, kind = kind}, taken, keys end
+    if #taken > 0 then return {queue = queue, tenant = tenant, kind = kind}, taken, keys, is_last end
     look = 100
   until parked_here >= PARKED_AT_ONCE
-  return nil, nil, nil, true
+  return nil, nil, nil, nil, true
 end
 
 -- A tenant that may run, but only kinds whose workers are all busy, leaves the ring until one of them
@@ -357,6 +369,7 @@ end
 
 -- Takes turns among the tenants of a queue until the fleet is full or nobody may run more.
 local function admit(queue)
+  write_rest()
   if not call('GET', P .. 'epoch') then return 0 end
   local free, free_of = room(queue)
   if free <= 0 then return 0 end
@@ -370,19 +383,19 @@ local function admit(queue)
       unfinished = true
       break
     end
-    local turn = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
-    local tenant = turn[1]
+    local turn = call('ZRANGE', ring, 0, 1, 'WITHSCORES')
+    local tenant, others = turn[1], turn[3] ~= nil
     if not tenant then break end
     local may_run = not obstacle_of_tenant(tenant)
-    local line, ids, keys, more
-    if may_run then line, ids, keys, more = take_turn(queue, tenant, free_of, free) end
+    local line, ids, keys, is_last, more
+    if may_run then line, ids, keys, is_last, more = take_turn(queue, tenant, free_of, free, others) end
     if line then
       grant(line, ids, keys)
       pack(entries, line, ids, expected_cost(tenant, line.kind), most)
       granted = granted + #ids
       clock = tonumber(turn[2])
       vtimes[tenant] = clock + #ids * price(tenant, line.kind)
-      call('ZADD', ring, vtimes[tenant], tenant)
+      if is_last then call('ZREM', ring, tenant) else call('ZADD', ring, vtimes[tenant], tenant) end
       free = free - #ids
       free_of[line.kind] = free_of[line.kind] - #ids
     else
@@ -409,6 +422,7 @@ local function admit(queue)
     end
     bulk('HSET', key('vtime', queue), pairs_of)
   end
+  write_rest()
   hand_over(queue, entries)
   return granted
 end

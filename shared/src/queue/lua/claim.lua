@@ -13,15 +13,21 @@ local own = claim_of(worker)
 -- A slot that was given a moment ago is not renewed: the lease counts from then.
 local FRESH = 0.95
 local oldest = now + lease
-local words, foreign, seen = {}, {}, {}
+local lines, all = {}, {}
 for i = 8, #ARGV, 3 do
-  local line, ids = {queue = queue, tenant = ARGV[i], kind = ARGV[i + 1]}, split(ARGV[i + 2])
-  local ends, holders = scores(key('slots', line.tenant), ids), fields('claimed', ids)
-  local word, live_ones, earliest = {}, {}, now + lease
-  for n, id in ipairs(ids) do
-    -- Of two copies of an id the first counts.
-    if epoch and ends[n] > now and not holders[n] and not seen[id] then
-      seen[id] = true
+  local line = {queue = queue, tenant = ARGV[i], kind = ARGV[i + 1], ids = split(ARGV[i + 2])}
+  lines[#lines + 1] = line
+  for _, id in ipairs(line.ids) do all[#all + 1] = id end
+end
+local is_taken = {}
+for i, claim in ipairs(fields('claimed', all)) do is_taken[all[i]] = claim end
+local words, foreign = {}, {}
+for _, line in ipairs(lines) do
+  local ends, word, live_ones, earliest = scores(key('slots', line.tenant), line.ids), {}, {}, now + lease
+  for n, id in ipairs(line.ids) do
+    if epoch and ends[n] > now and not is_taken[id] then
+      -- Of two copies of an id the first counts.
+      is_taken[id] = own
       word[n] = can_run[line.kind] and 'y' or 'o'
       live_ones[#live_ones + 1] = id
       earliest = math.min(earliest, ends[n])
@@ -41,7 +47,7 @@ for i = 8, #ARGV, 3 do
       claims[2 * n - 1] = id
       claims[2 * n] = own
     end
-    bulk('HSET', P .. 'claimed', claims)
+    later('HSET', P .. 'claimed', claims)
   else
     pack(foreign, line, live_ones, TURN, 1)
   end
@@ -49,5 +55,6 @@ end
 local entries = split(ARGV[7])
 forget_ready(queue, entries)
 if #entries > 0 then bulk('SREM', key('queue', queue, 'inflight', worker), entries) end
+write_rest()
 hand_over(queue, foreign)
 return {epoch or '', now + lease - oldest, unpack(words)}

@@ -73,6 +73,23 @@ local function bulk(command, name, items)
   end
 end
 
+-- Writes that this script does not read again, by command and key: they go out together. `write_rest`
+-- comes last in whatever gathers any; `admit` begins and ends with it.
+local gathered = {}
+local function later(command, name, items)
+  local of_command = gathered[command] or {}
+  gathered[command] = of_command
+  local all = of_command[name] or {}
+  of_command[name] = all
+  for _, item in ipairs(items) do all[#all + 1] = item end
+end
+local function write_rest()
+  for command, of_command in pairs(gathered) do
+    for name, items in pairs(of_command) do bulk(command, name, items) end
+  end
+  gathered = {}
+end
+
 -- Fields of a hash, as many answers as ids; false where there is none.
 local function fields(name, ids)
   local found = {}
@@ -172,6 +189,11 @@ local function limits(tenant)
   return found
 end
 
+-- The same for many, asked for at once.
+local function learn_limits(tenants)
+  for i, text in ipairs(fields('limits', tenants)) do known_limits[tenants[i]] = read_limits(text or '0:1') end
+end
+
 -- Whether a pause is on, read once a script for each scope that is asked about. Mostly there is none at
 -- all, which costs one look.
 local any_pause, known_pauses = nil, {}
@@ -206,6 +228,8 @@ local function kinds_of(queue)
   return found
 end
 
+local known_queues = nil
 local function each_queue()
-  return call('SMEMBERS', P .. 'queues')
+  known_queues = known_queues or call('SMEMBERS', P .. 'queues')
+  return known_queues
 end

@@ -19,7 +19,7 @@ end
 local function free_slots(line, ids, keys)
   bulk('ZREM', key('slots', line.tenant), ids)
   if limits(line.tenant).kinds[line.kind] then bulk('ZREM', key('slots', line.tenant, line.kind), ids) end
-  bulk('ZREM', key('admitted', line.queue, line.kind), ids)
+  later('ZREM', key('admitted', line.queue, line.kind), ids)
   known_running[line.tenant], known_running[line.tenant .. ':' .. line.kind] = nil, nil
   for id, resource in pairs(keys) do
     if call('HGET', key('holders', line.tenant), resource) == id then
@@ -34,8 +34,8 @@ end
 local function let_go(line, ids, keys)
   if #ids == 0 then return end
   free_slots(line, ids, keys)
-  bulk('HDEL', P .. 'claimed', ids)
-  bulk('HDEL', P .. 'jobs', ids)
+  later('HDEL', P .. 'claimed', ids)
+  later('HDEL', P .. 'jobs', ids)
 end
 
 -- An admission that nobody claimed: the job waits again, where it stood.
@@ -45,20 +45,35 @@ local function put_back(id, job)
   take_from_ready(job.queue, id)
 end
 
--- Puts the tenant's virtual time right when it is known how long `count` jobs of a line ran in all.
-local function charge(line, ran_ms, count)
-  local queue, tenant, kind = line.queue, line.tenant, line.kind
-  local expected = math.max(1, expected_cost(tenant, kind))
-  local more = math.max(count, ran_ms) / limits(tenant).weight - count * price(tenant, kind)
-  local ring = key('ring', queue)
-  local turn = tonumber(call('ZSCORE', ring, tenant) or '0')
-  local own = tonumber(call('HGET', key('vtime', queue), tenant) or '0')
-  local clock = tonumber(call('GET', key('clock', queue)) or '0')
-  local after = math.min(math.max(turn, own) + more, clock + LONGEST_DEBT)
-  call('HSET', key('vtime', queue), tenant, after)
-  call('ZADD', ring, 'XX', after, tenant)
-  -- Each job moves the expectation by a fifth of what it was off.
-  known_cost[tenant .. '\t' .. kind] = expected + (ran_ms / count - expected) * (1 - 0.8 ^ count)
+-- Puts tenants' virtual times in a queue right when it is known how long their jobs ran. Each of `charges`
+-- is a line, how long jobs of it ran in all (ms), and how many.
+local function charge(queue, charges)
+  local tenants, lines, places = {}, {}, {}
+  for i, one in ipairs(charges) do
+    tenants[i], lines[i] = one.line.tenant, one.line
+  end
+  learn_costs(lines)
+  local ring, clock = key('ring', queue), tonumber(call('GET', key('clock', queue)) or '0')
+  local turns, vtimes, after = scores(ring, tenants), fields('vtime:' .. queue, tenants), {}
+  for i, one in ipairs(charges) do
+    local tenant, kind = one.line.tenant, one.line.kind
+    local own = after[tenant] or math.max(turns[i], tonumber(vtimes[i] or '0'))
+    local expected = expected_cost(tenant, kind)
+    local more = math.max(one.count, one.ran) / limits(tenant).weight - one.count * price(tenant, kind)
+    after[tenant] = math.min(own + more, clock + LONGEST_DEBT)
+    -- Each job moves the expectation by a fifth of what it was off.
+    expected = math.max(1, expected)
+    known_cost[tenant .. '\t' .. kind] = expected + (one.ran / one.count - expected) * (1 - 0.8 ^ one.count)
+  end
+  local times = {}
+  for tenant, time in pairs(after) do
+    times[#times + 1] = tenant
+    times[#times + 1] = time
+    places[#places + 1] = time
+    places[#places + 1] = tenant
+  end
+  bulk('HSET', key('vtime', queue), times)
+  call('ZADD', ring, 'XX', unpack(places))
 end
 
 -- Written once a script, for all jobs that it charged.
@@ -84,7 +99,7 @@ local function give_back(line, ids)
     if resource ~= '' then keys[id] = resource end
   end
   free_slots(line, ids, keys)
-  bulk('HDEL', P .. 'claimed', ids)
+  later('HDEL', P .. 'claimed', ids)
   for i, id in ipairs(ids) do
     if texts[i] then push_waiting(id, parse(texts[i])) end
   end
@@ -109,6 +124,7 @@ local function end_registration(worker, queue)
     end
   end
   for tenant in pairs(touched) do enter_ring(queue, tenant) end
+  write_rest()
   call('DEL', inflight, key('queue', queue, 'workers', 'metadata', worker))
 end
 

@@ -6,41 +6,56 @@
 -- those that wait again
 -- Returns how many slots were freed.
 local own = claim_of(ARGV[4])
-local function mine(ids)
-  local holders, kept = fields('claimed', ids), {}
-  for i, id in ipairs(ids) do
-    if holders[i] == own then kept[#kept + 1] = id end
+local lines, ids, told, tenants = {}, {}, {}, {}
+for i = 5, #ARGV, 8 do
+  local line = {queue = ARGV[i], tenant = ARGV[i + 1], kind = ARGV[i + 2], count = tonumber(ARGV[i + 3]), ran = tonumber(ARGV[i + 4])}
+  line.plain, line.keyed, line.again = split(ARGV[i + 5]), split(ARGV[i + 6]), split(ARGV[i + 7])
+  for list = i + 5, i + 7 do
+    if ARGV[list] ~= '' then told[#told + 1] = line.tenant .. '\t' .. ARGV[list] end
+  end
+  for _, list in ipairs({line.plain, line.keyed, line.again}) do
+    for _, id in ipairs(list) do ids[#ids + 1] = id end
+  end
+  lines[#lines + 1] = line
+  tenants[#tenants + 1] = line.tenant
+end
+learn_limits(tenants)
+local holder_of_claim = {}
+for i, claim in ipairs(fields('claimed', ids)) do holder_of_claim[ids[i]] = claim end
+local function mine(list)
+  local kept = {}
+  for _, id in ipairs(list) do
+    if holder_of_claim[id] == own then kept[#kept + 1] = id end
   end
   return kept
 end
-local function keys_of(ids)
+local function keys_of(list)
   local keys = {}
-  for i, text in ipairs(fields('jobs', ids)) do
+  for i, text in ipairs(fields('jobs', list)) do
     local resource = resource_of(text)
-    if resource ~= '' then keys[ids[i]] = resource end
+    if resource ~= '' then keys[list[i]] = resource end
   end
   return keys
 end
-local freed, told, tenants = 0, {}, {}
-for i = 5, #ARGV, 8 do
-  local line = {queue = ARGV[i], tenant = ARGV[i + 1], kind = ARGV[i + 2]}
-  local plain, keyed, again = mine(split(ARGV[i + 5])), mine(split(ARGV[i + 6])), mine(split(ARGV[i + 7]))
+local freed, charges, touched = 0, {}, {}
+for _, line in ipairs(lines) do
+  local plain, keyed, again = mine(line.plain), mine(line.keyed), mine(line.again)
   let_go(line, plain, {})
   let_go(line, keyed, keys_of(keyed))
   give_back(line, again)
   local count = #plain + #keyed + #again
   if count > 0 then
     freed = freed + count
-    tenants[line.tenant] = true
-    local ran = tonumber(ARGV[i + 3])
-    if ran > 0 then charge(line, tonumber(ARGV[i + 4]), ran) end
-  end
-  for list = i + 5, i + 7 do
-    if ARGV[list] ~= '' then told[#told + 1] = line.tenant .. '\t' .. ARGV[list] end
+    touched[line.tenant] = true
+    if line.count > 0 then
+      charges[line.queue] = charges[line.queue] or {}
+      table.insert(charges[line.queue], {line = line, ran = line.ran, count = line.count})
+    end
   end
 end
+for queue, some in pairs(charges) do charge(queue, some) end
 remember_costs()
-for tenant in pairs(tenants) do enter_rings(tenant) end
+for tenant in pairs(touched) do enter_rings(tenant) end
 call('PUBLISH', P .. 'told', table.concat(told, '\n'))
 admit_all()
 return freed
