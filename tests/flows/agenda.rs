@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 use unity_shared::ids::JobId;
 
-use super::left_over::{says, why};
+use super::{
+    left_over::{says, why},
+    mending::run_probes_for_an_hour,
+};
 use crate::harness::{Stack, StackOptions, eventually};
 
 /// A scheduler that leads, and nobody who would take a job.
@@ -41,14 +44,7 @@ async fn a_running_row_without_a_slot_gets_one_and_is_queued_when_its_lease_is_o
     let stack = led().await;
     let caller = stack.create_tenant("slotless").await;
     let id = stack.probe(&caller, json!({})).await;
-    change(
-        &stack,
-        "UPDATE jobs SET status = 'running', attempt = 1, fence = 1, worker_id = gen_random_uuid(),
-                         started_at = now(), attempt_started_at = now(),
-                         lease_expires_at = now() + interval '1 hour'
-         WHERE kind = 'probe'",
-    )
-    .await;
+    run_probes_for_an_hour(&stack).await;
     let job: JobId = id.parse().unwrap();
     eventually("the job is counted", || async {
         let horizon = Duration::from_hours(2);
