@@ -17,15 +17,24 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, postgres::PgAdvisoryLockKey};
 use tokio::time::Instant;
-use unity_shared::db::{Database, DbError};
+use unity_shared::{
+    db::{Database, DbError},
+    queue::ShardId,
+    telemetry::chain,
+};
+
+use crate::agenda::Agenda;
 
 /// "unity" in the upper bytes; there is one scheduler lock in a database.
 const LOCK: PgAdvisoryLockKey = PgAdvisoryLockKey::BigInt(0x756e_6974_7900_0001);
 const ANSWER_TIME: Duration = Duration::from_secs(3);
-/// The database ends the session of a leader that asked nothing for this long. It asks each two seconds.
+/// The database ends the session of a leader that asked nothing for this long. It asks each second.
 const SILENCE: &str = "6s";
+/// The database gives up a question that takes longer, before we do: the lock is still there then.
+const QUESTION_TIME: &str = "2s";
 /// How long a confirmed lock is relied on: less than [`SILENCE`], so that nobody else can have it.
 const CERTAIN_FOR: Duration = Duration::from_secs(5);
 
@@ -49,8 +58,10 @@ impl Leadership {
         let mut connection = database.engine().dedicated().await?;
         let term = Term::begin();
         sqlx::query!(
-            r#"SELECT set_config('idle_session_timeout', $1, false) AS "set""#,
-            SILENCE
+            r#"SELECT set_config('idle_session_timeout', $1, false) AS "silence",
+                      set_config('statement_timeout', $2, false) AS "question""#,
+            SILENCE,
+            QUESTION_TIME,
         )
         .fetch_one(&mut connection)
         .await?;
@@ -63,15 +74,27 @@ impl Leadership {
         Ok(taken.then_some(Self { connection, term }))
     }
 
-    /// Whether the connection, and so the lock, is still there.
-    pub(crate) async fn holds(&mut self) -> bool {
+    /// What there is to do; none if the connection, and so the lock, is not there any more. One question
+    /// is both. If it was refused (somebody has locked a table), every loop looks for itself.
+    pub(crate) async fn ask(&mut self, shard: ShardId, now: DateTime<Utc>) -> Option<Agenda> {
         let asked = Instant::now();
+        let question = Agenda::ask(&mut self.connection, shard, now);
+        let agenda = match tokio::time::timeout(ANSWER_TIME, question).await {
+            Ok(Ok(agenda)) => agenda,
+            Ok(Err(error)) => {
+                tracing::warn!(error = chain(&error), "could not ask what there is to do");
+                self.answers().await.then(Agenda::everything)?
+            }
+            Err(_) => return None,
+        };
+        self.term.confirm(asked);
+        Some(agenda)
+    }
+
+    /// Whether the connection is still there.
+    async fn answers(&mut self) -> bool {
         let ping = sqlx::query!("SELECT 1 AS one").fetch_one(&mut self.connection);
-        let holds = matches!(tokio::time::timeout(ANSWER_TIME, ping).await, Ok(Ok(_)));
-        if holds {
-            self.term.confirm(asked);
-        }
-        holds
+        matches!(tokio::time::timeout(ANSWER_TIME, ping).await, Ok(Ok(_)))
     }
 
     /// What the loops of this leader look at.

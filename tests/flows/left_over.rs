@@ -14,12 +14,12 @@ async fn still() -> Stack {
     Stack::start_with(options).await
 }
 
-async fn why(caller: &Caller, id: &str) -> Value {
+pub(super) async fn why(caller: &Caller, id: &str) -> Value {
     let path = format!("/api/v1/jobs/{id}/why");
     caller.get(&path).await.expect(200).json
 }
 
-fn says(why: &Value, code: &str) -> bool {
+pub(super) fn says(why: &Value, code: &str) -> bool {
     let mut reasons = why["reasons"].as_array().unwrap().iter();
     reasons.any(|reason| reason["code"] == code)
 }

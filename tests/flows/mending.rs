@@ -150,6 +150,42 @@ async fn jobs_that_run_are_counted_again_when_redis_lost_their_slots() {
     }
 }
 
+/// Writes into the rows that the probes run, for an hour. Nobody tells the gate.
+pub(super) async fn run_probes_for_an_hour(stack: &Stack) {
+    let changed = sqlx::query(
+        "UPDATE jobs SET status = 'running', attempt = 1, fence = 1, worker_id = gen_random_uuid(),
+                         started_at = now(), attempt_started_at = now(),
+                         lease_expires_at = now() + interval '1 hour'
+         WHERE kind = 'probe'",
+    )
+    .execute(&mut stack.owner().await)
+    .await;
+    assert!(changed.unwrap().rows_affected() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_nobody_renews_is_kept_while_its_job_runs_by_its_row() {
+    let stack = still().await;
+    let caller = stack.create_tenant("lasting").await;
+    let id = stack.probe(&caller, json!({})).await;
+    run_probes_for_an_hour(&stack).await;
+    stack.tick().await;
+    // The worker reaches the rows but not Redis.
+    let end = (stack.clock.now() + TimeDelta::seconds(1)).timestamp_millis();
+    let mut redis = stack.gate.connection();
+    for list in ["slots:lasting", "admitted:default:probe"] {
+        let _: i64 = redis.zadd(key(&stack, list), &id, end).await.unwrap();
+    }
+    let end_soon = async || {
+        let soon = stack.gate.lease() / 2;
+        stack.gate.expiring("default", soon, 0).await.unwrap()
+    };
+    assert_eq!(end_soon().await, [id.parse().unwrap()]);
+    stack.tick().await;
+    assert_eq!(end_soon().await, []);
+    stack.stop().await;
+}
+
 async fn epochs(stack: &Stack) -> (Option<i64>, i64) {
     let recorded = stack.count("SELECT epoch FROM gate_epochs").await;
     (stack.gate.epoch().await.unwrap(), recorded)

@@ -1,6 +1,7 @@
 //! What a user does, from the call to its effect.
 
 mod act_as;
+mod agenda;
 mod audit;
 mod auth;
 mod batch;

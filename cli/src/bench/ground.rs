@@ -232,7 +232,7 @@ impl Ground {
     }
 
     /// Transactions that were ended in a database since it was made, as far as they have been
-    /// reported: sessions do so once a second.
+    /// reported: busy sessions do so once a second, others when they have rested for ten.
     pub(super) async fn transactions(&self, name: &str) -> Result<i64> {
         let mut connection = self.connect().await?;
         let count = sqlx::query_scalar!(

@@ -14,15 +14,17 @@ use super::{
 
 const CONCURRENCY: u32 = 10;
 const TENANT_LIMIT: u32 = 100;
-/// So many times as long as a load lasts.
-const LOADS: u32 = 4;
-/// Connections that a start opened, and what it left to tidy up, have come to rest.
-const SETTLE_SHARE: u32 = 2;
+/// So many times as long as a load lasts, which makes a minute: some things are done once in one.
+const LOADS: u32 = 12;
+/// The same before it. A tenant counts as changed for a minute, and a session that rests reports its
+/// transactions after ten seconds: what a start did is over, and told, by then.
+const SETTLE_LOADS: u32 = 13;
 
 /// What has been spent up to a moment.
 struct Spent {
     processes: Vec<(&'static str, f64)>,
     transactions: i64,
+    pings: u64,
     redis_commands: u64,
     redis_reads: u64,
 }
@@ -33,7 +35,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
     let mut worker = stack.worker(CONCURRENCY)?;
     worker.ready().await?;
     stack.parts.push(worker);
-    tokio::time::sleep(bench.sizes.load / SETTLE_SHARE).await;
+    tokio::time::sleep(bench.sizes.load * SETTLE_LOADS).await;
 
     let begun = Instant::now();
     let before = spent(&stack).await?;
@@ -47,10 +49,15 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
 async fn spent(stack: &Stack<'_>) -> Result<Spent> {
     // From outside of the database that is looked at, so that the look itself is not counted there.
     let transactions = stack.ground.transactions(&stack.site.name).await?;
+    let mut pings = 0;
+    for part in stack.parts.iter().filter(|part| part.is_ours()) {
+        pings += part.counter("unity_database_pings_total").await?;
+    }
     let (redis_commands, redis_reads) = stack.ground.redis().await?.counters().await?;
     Ok(Spent {
         processes: processes::spent(stack, &[]),
         transactions,
+        pings,
         redis_commands,
         redis_reads,
     })
@@ -76,18 +83,18 @@ fn readings(before: &Spent, after: &Spent, time: Duration) -> Vec<Reading> {
     }
     readings.push(Reading::new("CPU, all together", all, Unit::PercentOfCore));
     let transactions = (after.transactions - before.transactions) as f64 / seconds;
-    let per_second =
-        |earlier: u64, later: u64| later.saturating_sub(earlier + OWN) as f64 / seconds;
+    let per_second = |earlier: u64, later: u64| later.saturating_sub(earlier) as f64 / seconds;
+    let pings = per_second(before.pings, after.pings);
+    let redis = per_second(before.redis_reads + OWN, after.redis_reads);
+    let commands = per_second(before.redis_commands + OWN, after.redis_commands);
     for (name, rate) in [
         ("PostgreSQL transactions", transactions),
-        (
-            "Redis round trips",
-            per_second(before.redis_reads, after.redis_reads),
-        ),
-        (
-            "Redis commands, scripts' own included",
-            per_second(before.redis_commands, after.redis_commands),
-        ),
+        // Of a connection that rested: before it is used, it is asked whether it lives. That is no
+        // transaction.
+        ("PostgreSQL pings", pings),
+        ("Redis round trips", redis),
+        ("round trips, all together", transactions + pings + redis),
+        ("Redis commands, scripts' own included", commands),
     ] {
         readings.push(Reading::new(name, rate, Unit::CallsPerSecond));
     }

@@ -99,6 +99,19 @@ impl Part {
         }
     }
 
+    /// A counter of its metrics; one that nothing was added to yet is not there.
+    pub(super) async fn counter(&self, name: &str) -> Result<u64> {
+        let mut connection = Connection::open(self.ops).await?;
+        let answer = connection.ask(&Request::get("/metrics", "")).await?;
+        answer.expect(200)?;
+        let text = String::from_utf8_lossy(answer.body);
+        let mut values = text.lines().filter_map(|line| line.split_once(' '));
+        match values.find(|(of, _)| *of == name) {
+            Some((_, value)) => value.parse().with_context(|| format!("{name} is no count")),
+            None => Ok(0),
+        }
+    }
+
     /// Waits until it has written a file.
     pub(super) async fn wrote(&mut self, path: &Path) -> Result<()> {
         let begun = Instant::now();

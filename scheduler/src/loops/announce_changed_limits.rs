@@ -5,13 +5,10 @@
 //! later than the instant that it carries, and of two processes that tell the gate of one tenant the
 //! later may have read the older row.
 
-use chrono::TimeDelta;
 use unity_shared::queue::announce_changed_limits;
 
 use super::{Context, LoopError};
-
-/// How long a change counts as new. Longer than any transaction may take.
-const NEW: TimeDelta = TimeDelta::minutes(1);
+use crate::agenda::NEW;
 
 pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
     let since = context.clock.now() - NEW;

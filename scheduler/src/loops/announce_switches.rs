@@ -1,4 +1,7 @@
 //! Brings the switches that are on to the gate: one that is over lets its jobs go again.
+//!
+//! Every two seconds while one is on, and for a minute afterwards. A pause that the gate has besides, which
+//! it was never told by us, ends within a minute.
 
 use unity_shared::queue::announce_switches;
 

@@ -6,6 +6,9 @@
 //!
 //! Before a slot lapses, the row is asked: a worker that reaches PostgreSQL but not Redis still runs
 //! its jobs, and they must keep counting.
+//!
+//! Mostly all is well: then one call of Redis says so and frees what there is. Only if it does not is each
+//! thing looked at apart.
 
 use std::time::Duration;
 
@@ -22,24 +25,44 @@ const BUDGET: Duration = Duration::from_millis(500);
 /// Most ids that the gate names at once.
 const EXPIRING: usize = 1000;
 
-pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
-    if !is_believed(context).await? {
-        fill(context).await?;
-    }
+/// `recorded` is the record's epoch as the agenda has read it.
+pub(super) async fn tick(context: &Context, recorded: Option<i64>) -> Result<(), LoopError> {
     let queues = queue_names();
-    for queue in &queues {
-        keep_running_slots(context, queue).await?;
+    let soon = soon(context);
+    if let Some(epoch) = recorded
+        && let Some((freed, more)) = context.gate.reap_if_sound(&queues, epoch, soon).await?
+    {
+        note(freed);
+        if !more {
+            return Ok(());
+        }
+    } else {
+        if !is_believed(context).await? {
+            fill(context).await?;
+        }
+        for queue in &queues {
+            keep_running_slots(context, queue).await?;
+        }
     }
     let started = Instant::now();
     loop {
         let (freed, more) = context.gate.reap(&queues).await?;
-        if freed > 0 {
-            metrics::counter!("unity_slots_freed_total").increment(freed as u64);
-            tracing::info!(freed, "slots freed that nobody renewed");
-        }
+        note(freed);
         if !more || started.elapsed() > BUDGET {
             return Ok(());
         }
+    }
+}
+
+/// Healthy slots are renewed when two thirds of their lease are left; what is below one half is late.
+fn soon(context: &Context) -> Duration {
+    context.lease / 2
+}
+
+fn note(freed: usize) {
+    if freed > 0 {
+        metrics::counter!("unity_slots_freed_total").increment(freed as u64);
+        tracing::info!(freed, "slots freed that nobody renewed");
     }
 }
 
@@ -81,9 +104,7 @@ async fn fill(context: &Context) -> Result<(), LoopError> {
 async fn keep_running_slots(context: &Context, queue: &str) -> Result<(), LoopError> {
     let mut passed_over = 0;
     loop {
-        // Healthy slots are renewed when two thirds of their lease are left; what is below one half is
-        // late.
-        let soon = context.lease / 2;
+        let soon = soon(context);
         let late = context.gate.expiring(queue, soon, passed_over).await?;
         if late.is_empty() {
             return Ok(());

@@ -1,7 +1,8 @@
 //! One file and one line for each loop.
 //!
 //! A tick takes no input: it looks at the rows and at the gate, does what is due, and may be run
-//! again at once, late, or twice.
+//! again at once, late, or twice. The agenda tells when it is worth a look, and may save a question; it is
+//! never the last word.
 
 mod announce_changed_limits;
 mod announce_limits;
@@ -29,7 +30,7 @@ use unity_shared::{
     queue::{Gate, GateError, RefillError},
 };
 
-use crate::cursors::Cursors;
+use crate::{agenda::Agenda, cursors::Cursors};
 
 /// What loops work with.
 #[derive(Debug, Clone)]
@@ -68,21 +69,30 @@ pub enum LoopError {
     },
 }
 
-type Run = for<'a> fn(&'a Context) -> BoxFuture<'a, Result<(), LoopError>>;
+type Run = for<'a> fn(&'a Context, &'a Agenda) -> BoxFuture<'a, Result<(), LoopError>>;
 
 /// A loop: what it does and how often.
 #[derive(Debug, Clone, Copy)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// Its name, in logs and metrics.
     pub name: &'static str,
-    /// Time between two ticks.
+    /// Time between two ticks while there is work for it; whole seconds.
     pub interval: Duration,
     /// A tick rests for at least so many times as long as the one before took; 0 = it is due whatever it
     /// costs. What only looks whether anything was lost must not take much from the work itself, and
     /// under load looking costs more.
     pub rest: u32,
+    /// Whether there is work for it by the agenda. A loop that looks at more than rows has always work.
+    pub has_work: fn(&Agenda) -> bool,
     /// One tick.
     pub run: Run,
+}
+
+impl Tick {
+    /// The same, for work of which the agenda tells.
+    fn when(self, has_work: fn(&Agenda) -> bool) -> Self {
+        Self { has_work, ..self }
+    }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -96,6 +106,7 @@ pub(crate) fn ticks() -> Vec<Tick> {
         name,
         interval,
         rest: 0,
+        has_work: |_| true,
         run,
     };
     let looks = |name, interval, run| Tick {
@@ -103,59 +114,71 @@ pub(crate) fn ticks() -> Vec<Tick> {
         ..due(name, interval, run)
     };
     vec![
-        due("announce_switches", 2 * SECOND, |c| {
+        due("announce_switches", 2 * SECOND, |c, _| {
             Box::pin(announce_switches::tick(c))
-        }),
-        due("announce_changed_limits", 2 * SECOND, |c| {
+        })
+        .when(|agenda| agenda.switches),
+        due("announce_changed_limits", 2 * SECOND, |c, _| {
             Box::pin(announce_changed_limits::tick(c))
-        }),
-        looks("announce_limits", 60 * SECOND, |c| {
+        })
+        .when(|agenda| agenda.changed_tenants),
+        looks("announce_limits", 60 * SECOND, |c, _| {
             Box::pin(announce_limits::tick(c))
         }),
-        looks("count_running_jobs", 5 * SECOND, |c| {
+        looks("count_running_jobs", 5 * SECOND, |c, _| {
             Box::pin(count_running_jobs::tick(c))
-        }),
-        looks("offer_forgotten_jobs", SECOND, |c| {
+        })
+        .when(|agenda| agenda.running_jobs),
+        looks("offer_forgotten_jobs", SECOND, |c, _| {
             Box::pin(offer_forgotten_jobs::tick(c))
-        }),
-        due("rescue_expired_leases", SECOND, |c| {
+        })
+        .when(|agenda| agenda.queued_jobs),
+        due("rescue_expired_leases", SECOND, |c, _| {
             Box::pin(rescue_expired_leases::tick(c))
+        })
+        .when(|agenda| agenda.expired_leases),
+        due("keep_gate_open", SECOND, |c, agenda| {
+            Box::pin(keep_gate_open::tick(c, agenda.epoch))
         }),
-        due("keep_gate_open", SECOND, |c| {
-            Box::pin(keep_gate_open::tick(c))
-        }),
-        due("expire_jobs", SECOND, |c| Box::pin(expire_jobs::tick(c))),
-        due("queue_due_jobs", SECOND, |c| {
+        due("expire_jobs", SECOND, |c, _| Box::pin(expire_jobs::tick(c)))
+            .when(|agenda| agenda.late_jobs),
+        due("queue_due_jobs", SECOND, |c, _| {
             Box::pin(queue_due_jobs::tick(c))
-        }),
-        looks("drop_stale_jobs", 5 * SECOND, |c| {
+        })
+        .when(|agenda| agenda.due_jobs),
+        looks("drop_stale_jobs", 5 * SECOND, |c, _| {
             Box::pin(drop_stale_jobs::tick(c))
         }),
-        due("fire_schedules", SECOND, |c| {
+        due("fire_schedules", SECOND, |c, _| {
             Box::pin(fire_schedules::tick(c))
-        }),
-        due("purge_deleted_tenants", 30 * SECOND, |c| {
+        })
+        .when(|agenda| agenda.due_schedules),
+        due("purge_deleted_tenants", 30 * SECOND, |c, _| {
             Box::pin(purge_deleted_tenants::tick(c))
         }),
-        due("expire_idempotency_keys", 600 * SECOND, |c| {
+        due("expire_idempotency_keys", 600 * SECOND, |c, _| {
             Box::pin(expire_idempotency_keys::tick(c))
         }),
-        due("expire_sessions", 600 * SECOND, |c| {
+        due("expire_sessions", 600 * SECOND, |c, _| {
             Box::pin(expire_sessions::tick(c))
         }),
-        looks("delete_orphaned_people", 3600 * SECOND, |c| {
+        looks("delete_orphaned_people", 3600 * SECOND, |c, _| {
             Box::pin(delete_orphaned_people::tick(c))
         }),
-        due("trim_events", 60 * SECOND, |c| {
+        due("trim_events", 60 * SECOND, |c, _| {
             Box::pin(trim_events::tick(c))
         }),
     ]
 }
 
-/// Runs every loop once, for tests and for operators who cannot wait.
+/// Runs every loop once, whatever the agenda says, for tests and for operators who cannot wait.
 pub async fn run_all_once(context: &Context) -> Result<(), LoopError> {
+    let mut tx = context.database.engine().statement().await?;
+    let (shard, now) = (context.gate.shard(), context.clock.now());
+    let agenda = Agenda::ask(tx.connection(), shard, now).await?;
+    drop(tx);
     for tick in ticks() {
-        (tick.run)(context).await?;
+        (tick.run)(context, &agenda).await?;
     }
     Ok(())
 }

@@ -279,9 +279,13 @@ fn open_with(
         // cost every statement a round trip.
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
-            Box::pin(
-                async move { Ok(meta.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) },
-            )
+            Box::pin(async move {
+                if meta.idle_for < TRUSTED_FOR {
+                    return Ok(true);
+                }
+                metrics::counter!("unity_database_pings_total").increment(1);
+                Ok(connection.ping().await.is_ok())
+            })
         })
         .connect_lazy_with(options)
 }

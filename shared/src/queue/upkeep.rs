@@ -98,10 +98,32 @@ impl Gate {
     /// whether there is more to be done at once: what one script may do is bounded.
     pub async fn reap(&self, queues: &[&str]) -> Result<(usize, bool), GateError> {
         let mut call = self.begin(&self.scripts.reap);
+        call.arg("").arg(0);
         for queue in queues {
             call.arg(queue);
         }
-        self.invoke("reap expired leases", &call).await
+        let (_, freed, more): (bool, usize, bool) =
+            self.invoke("reap expired leases", &call).await?;
+        Ok((freed, more))
+    }
+
+    /// The same in a gate that was opened under `epoch`, on the Redis that answers, and in which no slot
+    /// ends within `soon`. Otherwise nothing is done and nothing answered: the rows are to be asked first.
+    pub async fn reap_if_sound(
+        &self,
+        queues: &[&str],
+        epoch: i64,
+        soon: Duration,
+    ) -> Result<Option<(usize, bool)>, GateError> {
+        let until = self.clock.now() + soon;
+        let mut call = self.begin(&self.scripts.reap);
+        call.arg(epoch).arg(until.timestamp_millis());
+        for queue in queues {
+            call.arg(queue);
+        }
+        let (sound, freed, more): (bool, usize, bool) =
+            self.invoke("reap expired leases", &call).await?;
+        Ok(sound.then_some((freed, more)))
     }
 
     /// Slots of `queue` that end within `soon` unless somebody renews them, at most 1000, without the

@@ -1,12 +1,26 @@
 -- Frees what nobody renews: slots past their lease, workers past their registration. A slot that was
 -- claimed belongs to a row whose lease has run out too: the rescue of leases gives that job back, and
 -- is given the time to come first, so that nobody who waits for the same resource key overtakes it.
--- ARGV[4..] = queues
--- Returns how many slots were freed, and 1 if there is more to do now.
+-- ARGV[4] = the record's epoch, ARGV[5] = a moment (ms), ARGV[6..] = queues. With an epoch nothing is done
+-- unless the gate was opened under it, on the run of the server that answers, and no slot ends by that
+-- moment: a worker that reaches the rows but not Redis may still run its job. '' = done in any case
+-- Returns 1 if it was done, how many slots were freed, and 1 if there is more to do now.
+if ARGV[4] ~= '' then
+  if call('GET', P .. 'epoch') ~= ARGV[4] then return {0, 0, 0} end
+  -- Where a login may not ask, nobody can tell runs apart.
+  local opened, info_text = call('GET', P .. 'server') or '', redis.pcall('INFO', 'server')
+  local answers = type(info_text) == 'string' and string.match(info_text, 'run_id:(%w+)') or ''
+  if opened ~= '' and answers ~= '' and opened ~= answers then return {0, 0, 0} end
+  for i = 6, #ARGV do
+    for kind in pairs(kinds_of(ARGV[i])) do
+      if call('ZCOUNT', key('admitted', ARGV[i], kind), '-inf', ARGV[5]) > 0 then return {0, 0, 0} end
+    end
+  end
+end
 local RESCUE_TIME = 2000
 local freed = 0
 call('PEXPIRE', P .. 'epoch', epoch_life)
-for i = 4, #ARGV do
+for i = 6, #ARGV do
   local queue = ARGV[i]
   call('SADD', P .. 'queues', queue)
   for _, worker in ipairs(call('ZRANGEBYSCORE', key('workers', queue), '-inf', now, 'LIMIT', 0, 100)) do
@@ -40,4 +54,4 @@ for i = 4, #ARGV do
   enter_some(queue)
   admit(queue)
 end
-return {freed, unfinished and 1 or 0}
+return {1, freed, unfinished and 1 or 0}
