@@ -20,9 +20,9 @@ end
 local RESCUE_TIME = 2000
 local freed = 0
 call('PEXPIRE', P .. 'epoch', epoch_life)
+call('SADD', P .. 'queues', unpack(ARGV, 6))
 for i = 6, #ARGV do
   local queue = ARGV[i]
-  call('SADD', P .. 'queues', queue)
   for _, worker in ipairs(call('ZRANGEBYSCORE', key('workers', queue), '-inf', now, 'LIMIT', 0, 100)) do
     leave_fleet(worker, queue)
   end
