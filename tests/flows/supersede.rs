@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use unity_shared::clock::Clock;
+use unity_shared::{clock::Clock, ids::JobId};
 
 use crate::harness::{Caller, Stack, StackOptions};
 
@@ -133,7 +133,13 @@ async fn who_follows_a_job_hears_at_once_that_it_was_superseded_or_has_expired()
     let born = caller.get("/api/v1/jobs").await.expect(200).json["items"][0]["id"].clone();
     let soon = json!({ "kind": "probe", "payload": {}, "expires_at": clock.now() + TimeDelta::seconds(5) });
     let late = caller.post("/api/v1/jobs", &soon).await.expect(202);
-    while !matches!(news.recv().await.unwrap(), Wake::Reconnected) {}
+    // Whether it hears: what was said before it listened is lost.
+    let heard = |news: &mut tokio::sync::broadcast::Receiver<Wake>| news.try_recv().is_ok();
+    while !heard(&mut news) {
+        let other = ("heard".parse().unwrap(), JobId::new());
+        stack.gate.tell(&[other]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
     caller.post("/api/v1/jobs", &provision()).await.expect(202);
     clock.advance(TimeDelta::seconds(6));
     stack.tick().await;

@@ -78,15 +78,34 @@ end
 
 -- Puts the tenant where its next turn is due, if it has something to run and may run it. A tenant
 -- that was away does not bring back credit for the time it had nothing to do.
+local known_clock = {}
+local function clock_of(queue)
+  known_clock[queue] = known_clock[queue] or tonumber(call('GET', key('clock', queue)) or '0')
+  return known_clock[queue]
+end
 local function enter_ring(queue, tenant)
   if call('EXISTS', key('kinds', queue, tenant)) == 0 or obstacle_of_tenant(tenant) then return end
-  local clock = tonumber(call('GET', key('clock', queue)) or '0')
+  local clock = clock_of(queue)
   local own = tonumber(call('HGET', key('vtime', queue), tenant) or '0')
   call('ZADD', key('ring', queue), 'NX', math.max(clock, own), tenant)
 end
 
 local function enter_rings(tenant)
   for _, queue in ipairs(each_queue()) do enter_ring(queue, tenant) end
+end
+
+-- The same for many. Those that are in the ring already, mostly nearly all, are known by one look.
+local function enter_missing(queue, tenants)
+  local missing = {}
+  for first = 1, #tenants, 2000 do
+    local last = math.min(first + 1999, #tenants)
+    local turns = call('ZMSCORE', key('ring', queue), unpack(tenants, first, last))
+    for i = first, last do
+      if not turns[i - first + 1] then missing[#missing + 1] = tenants[i] end
+    end
+  end
+  learn_limits(missing)
+  for _, tenant in ipairs(missing) do enter_ring(queue, tenant) end
 end
 
 -- A script runs alone, so what it may do is bounded: tenants brought back to the ring, turns that gave
@@ -102,7 +121,7 @@ local function enter_some(queue)
   local cursor = call('HGET', P .. 'entering', queue)
   if not cursor then return end
   local page = call('SSCAN', key('tenants', queue), cursor, 'COUNT', TENANTS_AT_ONCE)
-  for _, tenant in ipairs(page[2]) do enter_ring(queue, tenant) end
+  enter_missing(queue, page[2])
   if page[1] == '0' then
     call('HDEL', P .. 'entering', queue)
   else
@@ -130,15 +149,6 @@ local LONGEST_DEBT = 10000
 -- What a job costs in virtual time before it is known how long it runs: what such jobs lately took, or
 -- a whole turn where there were none. `charge` puts it right afterwards.
 local known_cost = {}
-local function learn_costs(lines)
-  local names, of_kinds = {}, {}
-  for i, line in ipairs(lines) do
-    names[i] = line.tenant .. '\t' .. line.kind
-    of_kinds[i] = '\t' .. line.kind
-  end
-  local own, of_kind = fields('cost', names), fields('cost', of_kinds)
-  for i, name in ipairs(names) do known_cost[name] = tonumber(own[i] or of_kind[i] or TURN) end
-end
 local function expected_cost(tenant, kind)
   local name = tenant .. '\t' .. kind
   if not known_cost[name] then
@@ -415,6 +425,7 @@ local function admit(queue)
   end
   if clock then
     call('SET', key('clock', queue), clock)
+    known_clock[queue] = clock
     local pairs_of = {}
     for tenant, vtime in pairs(vtimes) do
       pairs_of[#pairs_of + 1] = tenant

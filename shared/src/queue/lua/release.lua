@@ -45,27 +45,58 @@ local function put_back(id, job)
   take_from_ready(job.queue, id)
 end
 
+-- What jobs took moves what is expected of the next: each by a fifth of what it was off, the first of all
+-- by the whole. It is known by tenant and kind, and by kind alone for tenants that had none yet.
+local function learn(before, ran, count)
+  if not before then return ran / count end
+  return before + (ran / count - before) * (1 - 0.8 ^ count)
+end
+
+local function learn_costs(charges)
+  local names, kinds, of_kind = {}, {}, {}
+  for i, one in ipairs(charges) do
+    local kind = one.line.kind
+    names[i] = one.line.tenant .. '\t' .. kind
+    if not of_kind[kind] then
+      of_kind[kind] = {ran = 0, count = 0}
+      kinds[#kinds + 1] = kind
+    end
+    of_kind[kind].ran, of_kind[kind].count = of_kind[kind].ran + one.ran, of_kind[kind].count + one.count
+  end
+  local known, costs = fields('cost', names), {}
+  for _, kind in ipairs(kinds) do
+    local sum = of_kind[kind]
+    sum.before = tonumber(call('HGET', P .. 'cost', '\t' .. kind) or '')
+    costs[#costs + 1] = '\t' .. kind
+    costs[#costs + 1] = learn(sum.before, sum.ran, sum.count)
+  end
+  for i, one in ipairs(charges) do
+    local before = tonumber(known[i] or '') or of_kind[one.line.kind].before
+    known_cost[names[i]] = before or TURN
+    one.cost = learn(before, one.ran, one.count)
+    costs[#costs + 1] = names[i]
+    costs[#costs + 1] = one.cost
+  end
+  bulk('HSET', P .. 'cost', costs)
+end
+
 -- Puts tenants' virtual times in a queue right when it is known how long their jobs ran. Each of `charges`
 -- is a line, how long jobs of it ran in all (ms), and how many.
 local function charge(queue, charges)
-  local tenants, lines, places = {}, {}, {}
-  for i, one in ipairs(charges) do
-    tenants[i], lines[i] = one.line.tenant, one.line
-  end
-  learn_costs(lines)
-  local ring, clock = key('ring', queue), tonumber(call('GET', key('clock', queue)) or '0')
+  learn_costs(charges)
+  local tenants = {}
+  for i, one in ipairs(charges) do tenants[i] = one.line.tenant end
+  local ring, clock = key('ring', queue), clock_of(queue)
   local turns, vtimes, after = scores(ring, tenants), fields('vtime:' .. queue, tenants), {}
   for i, one in ipairs(charges) do
     local tenant, kind = one.line.tenant, one.line.kind
     local own = after[tenant] or math.max(turns[i], tonumber(vtimes[i] or '0'))
-    local expected = expected_cost(tenant, kind)
+    -- What was paid at admission, against what it took.
     local more = math.max(one.count, one.ran) / limits(tenant).weight - one.count * price(tenant, kind)
     after[tenant] = math.min(own + more, clock + LONGEST_DEBT)
-    -- Each job moves the expectation by a fifth of what it was off.
-    expected = math.max(1, expected)
-    known_cost[tenant .. '\t' .. kind] = expected + (one.ran / one.count - expected) * (1 - 0.8 ^ one.count)
+    known_cost[tenant .. '\t' .. kind] = one.cost
   end
-  local times = {}
+  local times, places = {}, {}
   for tenant, time in pairs(after) do
     times[#times + 1] = tenant
     times[#times + 1] = time
@@ -74,19 +105,6 @@ local function charge(queue, charges)
   end
   bulk('HSET', key('vtime', queue), times)
   call('ZADD', ring, 'XX', unpack(places))
-end
-
--- Written once a script, for all jobs that it charged.
-local function remember_costs()
-  local pairs_of = {}
-  for name, cost in pairs(known_cost) do
-    pairs_of[#pairs_of + 1] = name
-    pairs_of[#pairs_of + 1] = cost
-    local kind = string.match(name, '\t(.*)$')
-    pairs_of[#pairs_of + 1] = '\t' .. kind
-    pairs_of[#pairs_of + 1] = cost
-  end
-  if #pairs_of > 0 then call('HSET', P .. 'cost', unpack(pairs_of)) end
 end
 
 -- Jobs that their workers gave back: each waits again where it stood, before anybody behind it may run.

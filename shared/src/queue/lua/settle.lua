@@ -46,7 +46,7 @@ for _, line in ipairs(lines) do
   local count = #plain + #keyed + #again
   if count > 0 then
     freed = freed + count
-    touched[line.tenant] = true
+    touched[#touched + 1] = line.tenant
     if line.count > 0 then
       charges[line.queue] = charges[line.queue] or {}
       table.insert(charges[line.queue], {line = line, ran = line.ran, count = line.count})
@@ -54,8 +54,7 @@ for _, line in ipairs(lines) do
   end
 end
 for queue, some in pairs(charges) do charge(queue, some) end
-remember_costs()
-for tenant in pairs(touched) do enter_rings(tenant) end
+for _, queue in ipairs(each_queue()) do enter_missing(queue, touched) end
 call('PUBLISH', P .. 'told', table.concat(told, '\n'))
 admit_all()
 return freed
