@@ -1,12 +1,14 @@
 //! The gate: limits, keys, turns, and an emptied Redis.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 use unity_shared::{
+    clock::Clock,
     ids::WorkerId,
-    queue::{Beat, Member},
+    queue::{Beat, Member, Settled, read_entry},
     tenancy::{JobLimits, LimitsAt, Plan},
 };
 
@@ -329,4 +331,57 @@ async fn short_jobs_travel_together_and_each_is_run_once() {
     }
     worker.cancel();
     stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_soon_after_the_slot_was_given_does_not_renew_it_and_counts_from_then() {
+    let clock = Clock::manual("2026-11-23T10:05:00Z".parse().unwrap());
+    let options = StackOptions {
+        workers: 0,
+        scheduler: false,
+        clock: clock.clone(),
+        ..StackOptions::default()
+    };
+    let stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("aged").await;
+    let lease = stack.gate.lease();
+    let member = Member {
+        worker: WorkerId::new(),
+        queue: "default",
+        kinds: &["probe"],
+    };
+    let beat = Beat {
+        member,
+        capacity: 1,
+        claims: &[],
+    };
+    for (waited, age, left) in [
+        (lease / 30, lease / 30, lease - lease / 30),
+        (lease / 2, Duration::ZERO, lease),
+    ] {
+        stack.probe(&caller, json!({})).await;
+        stack.gate.beat(&beat).await.unwrap();
+        clock.advance(TimeDelta::from_std(waited).unwrap());
+        let keys = stack.gate.ready_queue("default");
+        let entries: Vec<Vec<u8>> = stack.gate.connection().hvals(keys.data()).await.unwrap();
+        let jobs = read_entry("default", &entries[0]).unwrap();
+        let claims = stack.gate.claim(&member, &jobs).await.unwrap();
+        assert_eq!((claims.admitted.len(), claims.age), (1, age));
+        let ends_within = async |time| {
+            let ids = stack.gate.expiring("default", time, 0).await.unwrap();
+            ids.contains(&jobs[0].id)
+        };
+        let tick = Duration::from_millis(1);
+        assert!(ends_within(left).await && !ends_within(left - tick).await);
+        let settled = Settled {
+            line: Arc::clone(&jobs[0].line),
+            id: jobs[0].id,
+            ran: None,
+            keyed: false,
+            waits_again: false,
+        };
+        let freed = stack.gate.settle(member.worker, &[settled]).await.unwrap();
+        assert_eq!(freed, 1);
+    }
+    stack.stop().await;
 }
