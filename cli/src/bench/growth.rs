@@ -1,5 +1,5 @@
-//! Whether a job costs more when more wait, and when more tenants wait: the rate over the next few
-//! thousand jobs behind a backlog that is written straight into the rows, as a dead Redis would leave
+//! Whether a job costs more when more wait, and when more tenants wait: the rate over the next ten
+//! thousand jobs, or all of them, of a backlog that is written straight into the rows, as a dead Redis would leave
 //! it, and offered by the scheduler.
 
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Of the jobs that a drain takes: what is drained behind a growing backlog.
-const NEXT_SHARE: usize = 10;
+const NEXT_SHARE: usize = 2;
 /// Waiting jobs, as multiples of a twentieth of what a drain takes.
 const BACKLOGS: [usize; 3] = [1, 10, 100];
 const FULL_BACKLOG: usize = 1000;
@@ -82,7 +82,14 @@ async fn measure(
     let seconds = rows::seconds_to_end(&mut stack.owner, wanted).await?;
     stack.end().await?;
     let shares = processes::shares(name, &spent, &spent_then, next as f64);
-    Ok(readings(bench, backlog, next, name, (seconds, refill), shares))
+    Ok(readings(
+        bench,
+        backlog,
+        next,
+        name,
+        (seconds, refill),
+        shares,
+    ))
 }
 
 /// Empties the gate and waits until the scheduler has filled it anew from the rows; answers how long

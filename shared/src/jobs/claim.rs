@@ -93,42 +93,38 @@ pub async fn claim_jobs(
     // In the order in which every statement locks rows.
     let mut jobs: Vec<&(TenantId, JobId)> = claim.jobs.iter().collect();
     jobs.sort_unstable();
-    let tenants: Vec<String> = jobs.iter().map(|(tenant, _)| tenant.to_string()).collect();
+    let tenants: Vec<&str> = jobs.iter().map(|(tenant, _)| tenant.as_str()).collect();
     let ids: Vec<uuid::Uuid> = jobs.iter().map(|(_, id)| id.as_uuid()).collect();
-    let kinds: Vec<String> = claim.kinds.iter().map(|kind| (*kind).to_owned()).collect();
     let rows = sqlx::query_as!(
         ClaimedJob,
         r#"WITH admitted AS (
                SELECT epoch FROM gate_epochs WHERE shard = $1 AND epoch = $2 FOR SHARE
            ), held AS (
                SELECT id FROM tenants WHERE id = ANY($6::text[]) AND status <> 'active'
-           ), claimed AS (
-               UPDATE jobs AS job
-               SET status = 'running', attempt = job.attempt + 1, fence = job.fence + 1,
-                   worker_id = $3, lease_expires_at = $4, attempt_started_at = $5,
-                   started_at = coalesce(job.started_at, $5), progress = NULL
-               FROM unnest($6::text[], $7::uuid[]) AS wanted (tenant_id, id), admitted
-               WHERE job.tenant_id = wanted.tenant_id AND job.id = wanted.id
-                 AND job.status = $9 AND job.kind = ANY($8::text[])
-                 AND job.tenant_id <> ALL (ARRAY(SELECT id FROM held))
-                 AND (job.expires_at IS NULL OR job.expires_at > $5 OR job.started_at IS NOT NULL)
-               RETURNING job.*
            )
-           SELECT tenant_id AS "tenant_id!: TenantId", id AS "id!: JobId", kind AS "kind!",
-                  queue AS "queue!", priority AS "priority!", payload::text AS "payload!",
-                  attempt AS "attempt!", max_attempts AS "max_attempts!", fence AS "fence!",
-                  timeout_seconds AS "timeout_seconds!", resource_key, run_at AS "run_at!",
-                  attempt_started_at AS "attempt_started_at!",
-                  request_id AS "request_id: RequestId"
-           FROM claimed"#,
+           UPDATE jobs AS job
+           SET status = 'running', attempt = job.attempt + 1, fence = job.fence + 1,
+               worker_id = $3, lease_expires_at = $4, attempt_started_at = $5,
+               started_at = coalesce(job.started_at, $5), progress = NULL
+           FROM unnest($6::text[], $7::uuid[]) AS wanted (tenant_id, id), admitted
+           WHERE job.tenant_id = wanted.tenant_id AND job.id = wanted.id
+             AND job.status = $9 AND job.kind = ANY($8::text[])
+             AND job.tenant_id <> ALL (ARRAY(SELECT id FROM held))
+             AND (job.expires_at IS NULL OR job.expires_at > $5 OR job.started_at IS NOT NULL)
+           RETURNING job.tenant_id AS "tenant_id!: TenantId", job.id AS "id!: JobId", job.kind AS "kind!",
+                     job.queue AS "queue!", job.priority AS "priority!", job.payload::text AS "payload!",
+                     job.attempt AS "attempt!", job.max_attempts AS "max_attempts!", job.fence AS "fence!",
+                     job.timeout_seconds AS "timeout_seconds!", job.resource_key, job.run_at AS "run_at!",
+                     job.attempt_started_at AS "attempt_started_at!",
+                     job.request_id AS "request_id: RequestId""#,
         claim.shard.0,
         claim.epoch,
         claim.worker.as_uuid(),
         claim.lease_expires_at,
         now,
-        &tenants,
+        &tenants as &[&str],
         &ids,
-        &kinds,
+        claim.kinds as &[&str],
         by_key(JobStatus::Queued),
     )
     .fetch_all(tx.connection())

@@ -50,10 +50,10 @@ impl AsRef<LeaseKey> for Finish {
 }
 
 /// A verdict in the columns of the statement.
-struct Columns {
+struct Columns<'a> {
     status: &'static str,
     outcome: &'static str,
-    result: Option<Value>,
+    result: Option<&'a Value>,
     error: Option<Value>,
     run_at: Option<DateTime<Utc>>,
     counts: bool,
@@ -61,7 +61,7 @@ struct Columns {
 }
 
 impl Verdict {
-    fn columns(&self) -> Columns {
+    fn columns(&self) -> Columns<'_> {
         let (status, outcome, counts, is_final) = match self {
             Self::Succeeded(_) => ("succeeded", "succeeded", true, true),
             Self::Failed(_) => ("failed", "failed", true, true),
@@ -71,7 +71,7 @@ impl Verdict {
             Self::Cancelled(_) => ("cancelled", "cancelled", true, true),
         };
         let result = match self {
-            Self::Succeeded(value) => Some(value.clone()),
+            Self::Succeeded(value) => Some(value),
             Self::Failed(_)
             | Self::Retry(..)
             | Self::Snoozed(_)
@@ -105,13 +105,13 @@ impl Verdict {
 /// Verdicts as the arrays of the statement, one element for each, in the order in which every statement
 /// locks rows.
 #[derive(Default)]
-struct Batch {
-    tenants: Vec<String>,
+struct Batch<'a> {
+    tenants: Vec<&'a str>,
     ids: Vec<uuid::Uuid>,
     fences: Vec<i64>,
-    statuses: Vec<String>,
-    outcomes: Vec<String>,
-    results: Vec<Option<Value>>,
+    statuses: Vec<&'static str>,
+    outcomes: Vec<&'static str>,
+    results: Vec<Option<&'a Value>>,
     errors: Vec<Option<Value>>,
     run_ats: Vec<Option<DateTime<Utc>>>,
     counts: Vec<bool>,
@@ -119,8 +119,8 @@ struct Batch {
     started_ats: Vec<DateTime<Utc>>,
 }
 
-impl Batch {
-    fn of(finishes: &[Finish]) -> Self {
+impl<'a> Batch<'a> {
+    fn of(finishes: &'a [Finish]) -> Self {
         let mut batch = Self::default();
         for Finish {
             lease,
@@ -137,11 +137,11 @@ impl Batch {
                 counts,
                 is_final,
             } = verdict.columns();
-            batch.tenants.push(lease.tenant_id.to_string());
+            batch.tenants.push(lease.tenant_id.as_str());
             batch.ids.push(lease.id.as_uuid());
             batch.fences.push(lease.fence);
-            batch.statuses.push(status.to_owned());
-            batch.outcomes.push(outcome.to_owned());
+            batch.statuses.push(status);
+            batch.outcomes.push(outcome);
             batch.results.push(result);
             batch.errors.push(error);
             batch.run_ats.push(run_at);
@@ -203,12 +203,12 @@ pub async fn finish_jobs(
                FROM done
            )
            SELECT id AS "id!: JobId" FROM done CROSS JOIN told"#,
-        &batch.tenants,
+        &batch.tenants as &[&str],
         &batch.ids,
         &batch.fences,
-        &batch.statuses,
-        &batch.outcomes,
-        &batch.results as &[Option<Value>],
+        &batch.statuses as &[&str],
+        &batch.outcomes as &[&str],
+        &batch.results as &[Option<&Value>],
         &batch.errors as &[Option<Value>],
         &batch.run_ats as &[Option<DateTime<Utc>>],
         &batch.counts,
