@@ -23,6 +23,10 @@ const BACKLOGS: [usize; 3] = [1, 10, 100];
 const FULL_BACKLOG: usize = 1000;
 const BACKLOG_SHARE: usize = 20;
 const TENANTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
+/// Of the jobs that a drain takes, what each of the most tenants has waiting: about as much as a turn gives.
+/// Fewer tenants share as many. With less for each, nearly every job takes a turn of its own, which is
+/// measured besides.
+const EACH_SHARE: usize = 1000;
 const TENANT_LIMIT: u32 = 1000;
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -39,18 +43,25 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
         let next = (jobs / NEXT_SHARE).min(backlog.jobs);
         readings.extend(measure(bench, &backlog, next, &name).await?);
     }
+    let most = TENANTS.into_iter().max().unwrap_or(1);
+    let waiting = jobs.max(most * (jobs / EACH_SHARE).max(1));
     for tenants in TENANTS {
         let backlog = Backlog {
-            jobs: jobs.max(tenants),
+            jobs: waiting,
             tenants,
         };
         let name = match tenants {
             1 => "1 tenant".to_owned(),
             many => format!("{many} tenants"),
         };
-        // All of them: each tenant's first job costs more than those that follow.
-        readings.extend(measure(bench, &backlog, backlog.jobs, &name).await?);
+        readings.extend(measure(bench, &backlog, jobs, &name).await?);
     }
+    let backlog = Backlog {
+        jobs: jobs.max(most),
+        tenants: most,
+    };
+    let name = format!("{most} tenants of few jobs");
+    readings.extend(measure(bench, &backlog, jobs.min(backlog.jobs), &name).await?);
     Ok(readings)
 }
 

@@ -42,6 +42,9 @@ pub(super) fn offers(rows: &[OfferRow]) -> Vec<Offer> {
 }
 
 /// Queued jobs of a shard after the given one, by tenant and id.
+///
+/// The shard is looked up for each job: where it is joined, PostgreSQL may begin with the tenants and then
+/// sorts all that wait for each page.
 pub async fn select_queued_page(
     tx: &mut PlatformTx<Engine>,
     shard: ShardId,
@@ -52,8 +55,9 @@ pub async fn select_queued_page(
         OfferRow,
         r#"SELECT job.tenant_id, job.id, job.queue, job.kind, job.priority, job.run_at, job.resource_key,
                   job.worker_id, job.lease_expires_at
-           FROM jobs AS job JOIN tenants AS tenant ON tenant.id = job.tenant_id
-           WHERE job.status = 'queued' AND tenant.shard = $1 AND (job.tenant_id, job.id) > ($2, $3)
+           FROM jobs AS job
+           WHERE job.status = 'queued' AND (job.tenant_id, job.id) > ($2, $3)
+             AND (SELECT shard FROM tenants WHERE id = job.tenant_id) = $1
            ORDER BY job.tenant_id, job.id
            LIMIT $4"#,
         shard.0,
