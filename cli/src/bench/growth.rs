@@ -1,6 +1,6 @@
-//! Whether a job costs more when more wait, and when more tenants wait: the rate over the next ten
-//! thousand jobs, or all of them, of a backlog that is written straight into the rows, as a dead Redis would leave
-//! it, and offered by the scheduler.
+//! Whether a job costs more when more wait, and when more tenants wait: the rate over the next ten or
+//! twenty thousand jobs of a backlog that is written straight into the rows, as a dead Redis would leave it,
+//! and offered by the scheduler.
 
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Reading>> {
         tenants: most,
     };
     let name = format!("{most} tenants of few jobs");
-    readings.extend(measure(bench, &backlog, jobs.min(backlog.jobs), &name).await?);
+    readings.extend(measure(bench, &backlog, jobs, &name).await?);
     Ok(readings)
 }
 

@@ -155,10 +155,10 @@ impl Gate {
             .map_err(GateError::call("read the epoch"))
     }
 
-    /// Sends Redis the scripts, so that the first job need not wait for it. Whoever calls one that Redis
-    /// has lost sends it again.
+    /// Sends Redis the scripts of a job's way through a worker, so that the first need not wait for it.
+    /// Whoever calls one that Redis does not have sends it.
     pub async fn load_scripts(&self) -> Result<(), GateError> {
-        for script in self.scripts.all() {
+        for script in [&self.scripts.claim, &self.scripts.settle] {
             script
                 .prepare_invoke()
                 .load_async(&mut self.connection.clone())

@@ -25,11 +25,6 @@ macro_rules! scripts {
                     $($name: script(include_str!(concat!("lua/", stringify!($name), ".lua"))),)*
                 }
             }
-
-            /// Every one of them.
-            pub(super) fn all(&self) -> Vec<&Script> {
-                vec![$(&self.$name),*]
-            }
         }
     };
 }

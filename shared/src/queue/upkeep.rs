@@ -10,6 +10,8 @@ const MOST: usize = 1000;
 /// The same where each may be of another tenant, whose turn is looked at too.
 const MOST_RESTORED: usize = 500;
 
+const REAP: &str = "reap expired leases";
+
 impl Gate {
     /// Takes queued jobs into the waiting lists and admits what may run. A job that the gate knows
     /// already is left as it is. Answers how many were new.
@@ -98,12 +100,8 @@ impl Gate {
     /// whether there is more to be done at once: what one script may do is bounded.
     pub async fn reap(&self, queues: &[&str]) -> Result<(usize, bool), GateError> {
         let mut call = self.begin(&self.scripts.reap);
-        call.arg("").arg(0);
-        for queue in queues {
-            call.arg(queue);
-        }
-        let (_, freed, more): (bool, usize, bool) =
-            self.invoke("reap expired leases", &call).await?;
+        call.arg("").arg(0).arg(queues);
+        let (_, freed, more): (bool, usize, bool) = self.invoke(REAP, &call).await?;
         Ok((freed, more))
     }
 
@@ -117,12 +115,8 @@ impl Gate {
     ) -> Result<Option<(usize, bool)>, GateError> {
         let until = self.clock.now() + soon;
         let mut call = self.begin(&self.scripts.reap);
-        call.arg(epoch).arg(until.timestamp_millis());
-        for queue in queues {
-            call.arg(queue);
-        }
-        let (sound, freed, more): (bool, usize, bool) =
-            self.invoke("reap expired leases", &call).await?;
+        call.arg(epoch).arg(until.timestamp_millis()).arg(queues);
+        let (sound, freed, more): (bool, usize, bool) = self.invoke(REAP, &call).await?;
         Ok(sound.then_some((freed, more)))
     }
 

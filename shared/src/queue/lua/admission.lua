@@ -90,10 +90,6 @@ local function enter_ring(queue, tenant)
   call('ZADD', key('ring', queue), 'NX', math.max(clock, own), tenant)
 end
 
-local function enter_rings(tenant)
-  for _, queue in ipairs(each_queue()) do enter_ring(queue, tenant) end
-end
-
 -- The same for many. Those that are in the ring already, mostly nearly all, are known by one look.
 local function enter_missing(queue, tenants)
   local missing = {}
@@ -106,6 +102,10 @@ local function enter_missing(queue, tenants)
   end
   learn_limits(missing)
   for _, tenant in ipairs(missing) do enter_ring(queue, tenant) end
+end
+
+local function enter_rings(tenants)
+  for _, queue in ipairs(each_queue()) do enter_missing(queue, tenants) end
 end
 
 -- A script runs alone, so what it may do is bounded: tenants brought back to the ring, turns that gave
@@ -308,13 +308,12 @@ end
 
 -- The jobs of a tenant's turn, at most `most`, all of one line: the line, its ids and their resource
 -- keys, and whether nothing more of the tenant waits. A job whose resource key is taken is parked on the
--- way; its holder brings it back. Where too many are parked for one script there is no line, and the last
--- answer says that there may be more.
+-- way; its holder brings it back. Where too many are parked for one script there is no line, but `more`.
 local function take_turn(queue, tenant, free, most, others)
   local held, look = {}, 1
   repeat
     local kind, only = next_kind(queue, tenant, free)
-    if not kind then return nil end
+    if not kind then return {} end
     local count = only and length_of_turn(tenant, kind, math.min(most, free[kind]), others) or 1
     -- Behind one that was parked there often are more of its key.
     look = math.max(look, count)
@@ -351,10 +350,12 @@ local function take_turn(queue, tenant, free, most, others)
     elseif #popped < 2 * look or not only then
       is_last = tidy_waiting(queue, tenant, kind)
     end
-    if #taken > 0 then return {queue = queue, tenant = tenant, kind = kind}, taken, keys, is_last end
+    if #taken > 0 then
+      return {line = {queue = queue, tenant = tenant, kind = kind}, ids = taken, keys = keys, is_last = is_last}
+    end
     look = 100
   until parked_here >= PARKED_AT_ONCE
-  return nil, nil, nil, nil, true
+  return {more = true}
 end
 
 -- A tenant that may run, but only kinds whose workers are all busy, leaves the ring until one of them
@@ -393,26 +394,26 @@ local function admit(queue)
       unfinished = true
       break
     end
-    local turn = call('ZRANGE', ring, 0, 1, 'WITHSCORES')
-    local tenant, others = turn[1], turn[3] ~= nil
+    local first = call('ZRANGE', ring, 0, 1, 'WITHSCORES')
+    local tenant, others = first[1], first[3] ~= nil
     if not tenant then break end
     local may_run = not obstacle_of_tenant(tenant)
-    local line, ids, keys, is_last, more
-    if may_run then line, ids, keys, is_last, more = take_turn(queue, tenant, free_of, free, others) end
-    if line then
-      grant(line, ids, keys)
+    local turn = may_run and take_turn(queue, tenant, free_of, free, others) or {}
+    if turn.line then
+      local line, ids = turn.line, turn.ids
+      grant(line, ids, turn.keys)
       pack(entries, line, ids, expected_cost(tenant, line.kind), most)
       granted = granted + #ids
-      clock = tonumber(turn[2])
+      clock = tonumber(first[2])
       vtimes[tenant] = clock + #ids * price(tenant, line.kind)
-      if is_last then call('ZREM', ring, tenant) else call('ZADD', ring, vtimes[tenant], tenant) end
+      if turn.is_last then call('ZREM', ring, tenant) else call('ZADD', ring, vtimes[tenant], tenant) end
       free = free - #ids
       free_of[line.kind] = free_of[line.kind] - #ids
     else
       idle_turns = idle_turns + 1
       call('ZREM', ring, tenant)
-      if more then
-        aside[#aside + 1] = turn[2]
+      if turn.more then
+        aside[#aside + 1] = first[2]
         aside[#aside + 1] = tenant
       elseif may_run then
         await_place(queue, tenant, free_of)

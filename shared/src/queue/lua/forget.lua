@@ -17,10 +17,10 @@ for i = 4, #ARGV do
       unpark(id, job)
     end
     let_go(alone(id, job))
-    tenants[job.tenant] = true
+    tenants[#tenants + 1] = job.tenant
     forgotten = forgotten + 1
   end
 end
-for tenant in pairs(tenants) do enter_rings(tenant) end
+enter_rings(tenants)
 if forgotten > 0 then admit_all() end
 return forgotten

@@ -191,7 +191,11 @@ end
 
 -- The same for many, asked for at once.
 local function learn_limits(tenants)
-  for i, text in ipairs(fields('limits', tenants)) do known_limits[tenants[i]] = read_limits(text or '0:1') end
+  local unknown = {}
+  for _, tenant in ipairs(tenants) do
+    if not known_limits[tenant] then unknown[#unknown + 1] = tenant end
+  end
+  for i, text in ipairs(fields('limits', unknown)) do known_limits[unknown[i]] = read_limits(text or '0:1') end
 end
 
 -- Whether a pause is on, read once a script for each scope that is asked about. Mostly there is none at

@@ -42,15 +42,15 @@ for i = 6, #ARGV do
       elseif not is_claimed then
         put_back(id, job)
         freed = freed + 1
-        tenants[job.tenant] = true
+        tenants[#tenants + 1] = job.tenant
       elseif tonumber(call('ZSCORE', admitted, id)) <= now - RESCUE_TIME then
         let_go(alone(id, job))
         freed = freed + 1
-        tenants[job.tenant] = true
+        tenants[#tenants + 1] = job.tenant
       end
     end
   end
-  for tenant in pairs(tenants) do enter_rings(tenant) end
+  enter_rings(tenants)
   enter_some(queue)
   admit(queue)
 end

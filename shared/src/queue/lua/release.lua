@@ -107,16 +107,22 @@ local function charge(queue, charges)
   call('ZADD', ring, 'XX', unpack(places))
 end
 
--- Jobs that their workers gave back: each waits again where it stood, before anybody behind it may run.
--- One that the gate does not know any more is offered by the sweeper.
-local function give_back(line, ids)
-  if #ids == 0 then return end
-  local texts, keys = fields('jobs', ids), {}
+-- The resource keys of those that have one, by their infos.
+local function keys_of(ids, texts)
+  local keys = {}
   for i, id in ipairs(ids) do
     local resource = resource_of(texts[i])
     if resource ~= '' then keys[id] = resource end
   end
-  free_slots(line, ids, keys)
+  return keys
+end
+
+-- Jobs that their workers gave back: each waits again where it stood, before anybody behind it may run.
+-- One that the gate does not know any more is offered by the sweeper.
+local function give_back(line, ids)
+  if #ids == 0 then return end
+  local texts = fields('jobs', ids)
+  free_slots(line, ids, keys_of(ids, texts))
   later('HDEL', P .. 'claimed', ids)
   for i, id in ipairs(ids) do
     if texts[i] then push_waiting(id, parse(texts[i])) end

@@ -10,8 +10,7 @@ local function count_kind(tenant, kind)
   end
 end
 
-local changed = false
-local names = {}
+local changed, names = {}, {}
 for i = 4, #ARGV, 2 do names[#names + 1] = ARGV[i] end
 local known = fields('limits', names)
 for n, tenant in ipairs(names) do
@@ -26,9 +25,9 @@ for n, tenant in ipairs(names) do
     for kind in pairs(limits(tenant).kinds) do
       if not before.kinds[kind] then count_kind(tenant, kind) end
     end
-    enter_rings(tenant)
-    changed = true
+    changed[#changed + 1] = tenant
   end
 end
-if changed then admit_all() end
+enter_rings(changed)
+if #changed > 0 then admit_all() end
 return 0

@@ -29,19 +29,11 @@ local function mine(list)
   end
   return kept
 end
-local function keys_of(list)
-  local keys = {}
-  for i, text in ipairs(fields('jobs', list)) do
-    local resource = resource_of(text)
-    if resource ~= '' then keys[list[i]] = resource end
-  end
-  return keys
-end
 local freed, charges, touched = 0, {}, {}
 for _, line in ipairs(lines) do
   local plain, keyed, again = mine(line.plain), mine(line.keyed), mine(line.again)
   let_go(line, plain, {})
-  let_go(line, keyed, keys_of(keyed))
+  let_go(line, keyed, keys_of(keyed, fields('jobs', keyed)))
   give_back(line, again)
   local count = #plain + #keyed + #again
   if count > 0 then
@@ -54,7 +46,7 @@ for _, line in ipairs(lines) do
   end
 end
 for queue, some in pairs(charges) do charge(queue, some) end
-for _, queue in ipairs(each_queue()) do enter_missing(queue, touched) end
+enter_rings(touched)
 call('PUBLISH', P .. 'told', table.concat(told, '\n'))
 admit_all()
 return freed
