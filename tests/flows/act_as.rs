@@ -4,17 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use unity_shared::clock::Clock;
 
-use crate::harness::{Caller, Stack, StackOptions, eventually, tenant_body};
-
-async fn still_stack(clock: Clock) -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        clock,
-        ..StackOptions::default()
-    };
-    Stack::start_with(options).await
-}
+use crate::harness::{Caller, Stack, eventually, tenant_body};
 
 const GRANTS: &str = "/api/v1/tenants/acme/act-as";
 
@@ -33,7 +23,7 @@ async fn entries(caller: &Caller, query: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_acts_in_a_tenant_by_leave_and_both_sides_are_told() {
-    let stack = still_stack(Clock::system()).await;
+    let stack = Stack::still().await;
     let tenant = stack.create_tenant("acme").await;
     stack.create_tenant("bravo").await;
     stack
@@ -96,7 +86,7 @@ async fn an_administrator_acts_in_a_tenant_by_leave_and_both_sides_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_ends_when_it_is_ended_or_the_administrators_key_is() {
-    let stack = still_stack(Clock::system()).await;
+    let stack = Stack::still().await;
     let tenant = stack.create_tenant("acme").await;
     let (grant, acting) = begin(&stack, "viewer").await;
     acting.get("/api/v1/jobs").await.expect(200);
@@ -135,7 +125,7 @@ async fn a_grant_ends_when_it_is_ended_or_the_administrators_key_is() {
 async fn a_grant_ends_by_itself() {
     // The database looks at the grant too, by its own time.
     let clock = Clock::manual(Clock::system().now());
-    let stack = still_stack(clock).await;
+    let stack = Stack::still_at(&clock).await;
     stack.create_tenant("acme").await;
     let (_, acting) = begin(&stack, "viewer").await;
     stack.clock.advance(chrono::TimeDelta::seconds(299));
@@ -150,7 +140,7 @@ async fn a_grant_ends_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_order_makes_one_grant_and_does_not_show_its_token_again() {
-    let stack = still_stack(Clock::system()).await;
+    let stack = Stack::still().await;
     let tenant = stack.create_tenant("acme").await;
     stack.create_tenant("bravo").await;
     let order = json!({ "reason": "ticket", "minutes": 1, "role": "viewer" });
@@ -207,7 +197,7 @@ async fn a_repeated_order_makes_one_grant_and_does_not_show_its_token_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_acts_for_as_long_as_they_are_an_administrator_and_logged_in() {
-    let stack = still_stack(Clock::system()).await;
+    let stack = Stack::still().await;
     stack.create_tenant("acme").await;
     let person = stack.person("root@example.com", &[]).await;
     let made = "UPDATE users SET platform_role = 'system-admin' WHERE email = 'root@example.com'";
@@ -245,7 +235,7 @@ async fn a_person_acts_for_as_long_as_they_are_an_administrator_and_logged_in() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_acts_makes_nothing_that_outlasts_their_leave_and_is_nobodys_session() {
-    let stack = still_stack(Clock::system()).await;
+    let stack = Stack::still().await;
     stack.create_tenant("acme").await;
     let person = stack.person("root@example.com", &[]).await;
     let made = "UPDATE users SET platform_role = 'system-admin' WHERE email = 'root@example.com'";
@@ -297,7 +287,7 @@ async fn whoever_acts_makes_nothing_that_outlasts_their_leave_and_is_nobodys_ses
 #[tokio::test(flavor = "multi_thread")]
 async fn without_leave_an_administrator_reaches_the_jobs_of_the_platform_and_none_of_the_tenants_own()
  {
-    let stack = still_stack(Clock::system()).await;
+    let stack = Stack::still().await;
     let body = tenant_body("acme");
     let created = stack.admin.post("/api/v1/tenants", &body).await.expect(201);
     let tenant = stack.admin.with_key(&created.text_of("api_key"));
@@ -350,7 +340,7 @@ async fn without_leave_an_administrator_reaches_the_jobs_of_the_platform_and_non
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confined_key_is_confined_inside_a_tenant_too() {
-    let stack = still_stack(Clock::system()).await;
+    let stack = Stack::still().await;
     stack.create_tenant("acme").await;
     let order = json!({ "name": "support", "scopes": ["tenants:write", "jobs:read"] });
     let key = stack.admin.post("/api/v1/api-keys", &order).await;
@@ -368,7 +358,7 @@ async fn a_confined_key_is_confined_inside_a_tenant_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_acts_in_the_platform_or_in_a_tenant_that_is_not_in_use() {
-    let stack = still_stack(Clock::system()).await;
+    let stack = Stack::still().await;
     stack.create_tenant("acme").await;
     let order = json!({ "reason": "ticket 42", "minutes": 5, "role": "tenant-admin" });
     let platform = GRANTS.replace("acme", "platform");

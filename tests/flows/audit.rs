@@ -11,20 +11,6 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Caller, Stack, StackOptions};
 
-/// A stack on which nothing happens by itself.
-async fn still_stack() -> Stack {
-    still_stack_with(StackOptions::default()).await
-}
-
-async fn still_stack_with(options: StackOptions) -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..options
-    };
-    Stack::start_with(options).await
-}
-
 /// The entries of a log that match, the last first.
 async fn entries(caller: &Caller, query: &str) -> Vec<Value> {
     let path = format!("/api/v1/audit-log?limit=200{query}");
@@ -43,7 +29,7 @@ async fn entry_of(caller: &Caller, answer: &Answer, query: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_told_with_who_what_where_and_how() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("acme").await;
     let order = json!({ "kind": "probe", "payload": {} });
     let agent = [
@@ -117,7 +103,7 @@ async fn a_change_is_told_with_who_what_where_and_how() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_are_found_by_each_filter_and_page_by_page() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("acme").await;
     let mut jobs = Vec::new();
     for _ in 0..5 {
@@ -184,7 +170,7 @@ async fn entries_are_found_by_each_filter_and_page_by_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_read_by_its_tenants_administrators_and_the_platforms() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     stack.probe(&bravo, json!({ "echo": "canary" })).await;
@@ -226,7 +212,7 @@ async fn a_log_is_read_by_its_tenants_administrators_and_the_platforms() {
 /// Jobs that arrive together are one entry; none is left out and none told twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_at_once_are_few_entries_that_name_every_job() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("acme").await;
     let probes = (0..200).map(|_| stack.probe(&caller, json!({})));
     let mut made = futures::future::join_all(probes).await;
@@ -253,7 +239,7 @@ async fn many_requests_at_once_are_few_entries_that_name_every_job() {
 /// Jobs that the statement leaves out are not told of.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_not_written_is_not_told_of() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("acme").await;
     let until = stack.clock.now() + chrono::TimeDelta::hours(1);
     let drain = json!({
@@ -276,7 +262,7 @@ async fn a_job_that_was_not_written_is_not_told_of() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_request_is_told_of_once() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("acme").await;
     let order = json!({ "kind": "probe", "payload": {} });
     for _ in 0..3 {
@@ -298,9 +284,9 @@ async fn the_address_is_a_named_proxys_word_or_the_peers() {
             "127.0.0.0/8".parse().unwrap(),
             "10.0.0.0/8".parse().unwrap(),
         ],
-        ..StackOptions::default()
+        ..StackOptions::still()
     };
-    let stack = still_stack_with(options).await;
+    let stack = Stack::start_with(options).await;
     let caller = stack.create_tenant("acme").await;
     let order = json!({ "kind": "probe", "payload": {} });
     for (forwarded, address) in [
@@ -324,9 +310,9 @@ async fn the_address_is_a_named_proxys_word_or_the_peers() {
 /// The platform's own jobs belong to a tenant of its name, whose log is the platform's.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_done_to_the_platforms_own_jobs_is_told_once() {
-    let stack = still_stack_with(StackOptions {
+    let stack = Stack::start_with(StackOptions {
         tenant_grace: std::time::Duration::from_millis(1),
-        ..StackOptions::default()
+        ..StackOptions::still()
     })
     .await;
     stack.create_tenant("acme").await;

@@ -9,27 +9,14 @@ mod secrets;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use unity_shared::{
-    clock::Clock,
     sessions::{NewPlatformAdmin, insert_platform_admin},
     tenancy::{Role, hash_password},
 };
 
-use crate::harness::{Answer, Caller, Stack, StackOptions, claims_of, eventually};
+use crate::harness::{Answer, Caller, Stack, claims_of, eventually};
 
 const ME: &str = "/api/v1/auth/me";
 const JOBS: &str = "/api/v1/jobs";
-
-/// A stack on which nothing happens by itself, and whose time the test moves.
-async fn still_stack() -> (Stack, Clock) {
-    let clock = Clock::manual(Clock::system().now());
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        clock: clock.clone(),
-        ..StackOptions::default()
-    };
-    (Stack::start_with(options).await, clock)
-}
 
 /// What an answer says, without what differs between any two requests.
 fn faceless(answer: &Answer) -> Value {
@@ -49,7 +36,7 @@ async fn change_password(caller: &Caller, current: &str, new: &str) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_logs_in_does_what_their_role_may_and_logs_out() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("Member@acme.example", &[("acme", Role::TenantMember)])
@@ -98,7 +85,7 @@ async fn a_person_logs_in_does_what_their_role_may_and_logs_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_of_two_tenants_says_which_and_gets_a_token_of_that_one() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     for tenant in ["alpha", "alpha-b"] {
         stack.create_tenant(tenant).await;
     }
@@ -149,7 +136,7 @@ async fn a_member_of_two_tenants_says_which_and_gets_a_token_of_that_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_not_let_in_learns_nothing_of_why() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     for tenant in ["acme", "other"] {
         stack.create_tenant(tenant).await;
     }
@@ -191,7 +178,7 @@ async fn whoever_is_not_let_in_learns_nothing_of_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_password_is_good_for_nothing_but_changing_it() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let created = stack
         .admin
         .post(
@@ -250,7 +237,7 @@ async fn a_first_password_is_good_for_nothing_but_changing_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changing_a_password_ends_every_other_session_and_every_token_before() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("changes@example.com", &[("acme", Role::TenantViewer)])
@@ -280,7 +267,7 @@ async fn changing_a_password_ends_every_other_session_and_every_token_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_are_limited_and_the_limit_says_nothing_of_the_account() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("guessed@example.com", &[("acme", Role::TenantViewer)])
@@ -309,7 +296,7 @@ async fn guesses_are_limited_and_the_limit_says_nothing_of_the_account() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logging_in_clears_what_was_mistyped_before() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("typo@example.com", &[("acme", Role::TenantViewer)])
@@ -328,7 +315,7 @@ async fn logging_in_clears_what_was_mistyped_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_system_administrator_logs_in_to_the_platform() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let admin = NewPlatformAdmin {
         email: "root@example.com".to_owned(),
@@ -381,7 +368,7 @@ async fn a_system_administrator_logs_in_to_the_platform() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nothing_asks_for_any_more_is_forgotten() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("leaves@example.com", &[("acme", Role::TenantViewer)])

@@ -5,7 +5,7 @@ use std::{io::Write as _, process::Output};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::{Caller, Stack, StackOptions, eventually};
+use crate::harness::{Caller, Stack, eventually};
 
 async fn unity(caller: &Caller, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unity"));
@@ -226,12 +226,7 @@ async fn operators_see_and_set_what_runs() {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn keys_are_made_listed_revoked_and_rotated() {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    let stack = Stack::start_with(options).await;
+    let stack = Stack::still().await;
     let admin = stack.create_tenant("keys").await;
     let args = [
         "keys",
@@ -387,12 +382,7 @@ async fn a_worker_that_is_told_nonsense_says_so_and_exits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_tells_whether_redis_and_the_rows_agree() {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    let stack = Stack::start_with(options).await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("drift").await;
     let id = stack.probe(&caller, json!({})).await;
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -428,12 +418,7 @@ async fn verify_tells_whether_redis_and_the_rows_agree() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_acts_in_a_tenant_and_the_log_tells_of_it() {
-    let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    })
-    .await;
+    let stack = Stack::still().await;
     let tenant = stack.create_tenant("client").await;
     let reason = ["--reason", "ticket 42", "--minutes", "2"];
     let args = [&["act-as", "begin", "client"][..], &reason].concat();
@@ -461,12 +446,7 @@ async fn an_administrator_acts_in_a_tenant_and_the_log_tells_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_provider_is_set_shown_and_taken_away() {
-    let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    })
-    .await;
+    let stack = Stack::still().await;
     let tenant = stack.create_tenant("client").await;
     let issuer = "https://login.client.example";
     let set = [

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Caller, Stack, StackOptions};
+use crate::harness::{Caller, Stack};
 
 async fn fail(stack: &Stack, caller: &Caller, label: &str) -> String {
     let order = json!({ "kind": "probe", "payload": { "fail_attempts": 1 }, "max_attempts": 1,
@@ -138,12 +138,7 @@ async fn many_are_tried_again_or_cancelled_by_a_filter_and_its_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_one_status_is_read_from_its_index() {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    let stack = Stack::start_with(options).await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("pages").await;
     let mut owner = stack.owner().await;
     sqlx::raw_sql(

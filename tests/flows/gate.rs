@@ -336,13 +336,7 @@ async fn short_jobs_travel_together_and_each_is_run_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_soon_after_the_slot_was_given_does_not_renew_it_and_counts_from_then() {
     let clock = Clock::manual("2026-11-23T10:05:00Z".parse().unwrap());
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        clock: clock.clone(),
-        ..StackOptions::default()
-    };
-    let stack = Stack::start_with(options).await;
+    let stack = Stack::still_at(&clock).await;
     let caller = stack.create_tenant("aged").await;
     let lease = stack.gate.lease();
     let member = Member {

@@ -3,16 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::harness::{Caller, Stack, StackOptions};
-
-async fn still() -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    Stack::start_with(options).await
-}
+use crate::harness::{Caller, Stack};
 
 pub(super) async fn why(caller: &Caller, id: &str) -> Value {
     let path = format!("/api/v1/jobs/{id}/why");
@@ -26,7 +17,7 @@ pub(super) fn says(why: &Value, code: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_and_a_switch_that_the_gate_was_not_told_are_brought_to_it() {
-    let stack = still().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("untold").await;
     let id = stack.probe(&caller, json!({})).await;
     for (change, code) in [
@@ -54,7 +45,7 @@ async fn a_limit_and_a_switch_that_the_gate_was_not_told_are_brought_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_has_ended_and_is_left_in_the_gate_is_taken_out() {
-    let stack = still().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("stale").await;
     let id = stack.probe(&caller, json!({})).await;
     let ids = [id.parse().unwrap()];
@@ -73,7 +64,7 @@ async fn a_job_that_has_ended_and_is_left_in_the_gate_is_taken_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_expires_while_it_waits_leaves_the_gate() {
-    let stack = still().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("expiring").await;
     let end = stack.clock.now() + TimeDelta::milliseconds(300);
     let order = json!({ "kind": "probe", "payload": {}, "expires_at": end });

@@ -11,10 +11,7 @@ mod sign_in;
 mod vouching;
 
 use serde_json::{Value, json};
-use unity_shared::{
-    clock::Clock,
-    ids::{InvitationId, TenantId, UserId},
-};
+use unity_shared::ids::{InvitationId, TenantId, UserId};
 
 use crate::harness::{Answer, Caller, Mailbox, Stack, StackOptions, eventually};
 
@@ -29,18 +26,6 @@ pub async fn stack_with_mail() -> (Stack, Mailbox) {
         ..StackOptions::default()
     };
     (Stack::start_with(options).await, mailbox)
-}
-
-/// A stack on which nothing happens by itself, and whose time the test moves.
-pub async fn still_stack() -> (Stack, Clock) {
-    let clock = Clock::manual(Clock::system().now());
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        clock: clock.clone(),
-        ..StackOptions::default()
-    };
-    (Stack::start_with(options).await, clock)
 }
 
 /// The code in the first mail of an invitation, without the mail.

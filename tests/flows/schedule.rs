@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use unity_scheduler::run_all_once;
 use unity_shared::clock::Clock;
 
-use crate::harness::{Stack, StackOptions};
+use crate::harness::Stack;
 
 fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
@@ -13,13 +13,7 @@ fn at(text: &str) -> DateTime<Utc> {
 /// A stack whose time stands at 10:05 and whose loops the test moves.
 async fn stack_at_five_past_ten() -> (Stack, Clock) {
     let clock = Clock::manual(at("2026-11-23T10:05:00Z"));
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        clock: clock.clone(),
-        ..StackOptions::default()
-    };
-    (Stack::start_with(options).await, clock)
+    (Stack::still_at(&clock).await, clock)
 }
 
 const SCHEDULED: &str = "SELECT count(*) FROM jobs WHERE request_id IS NULL";

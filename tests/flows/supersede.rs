@@ -6,21 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use unity_shared::{clock::Clock, ids::JobId};
 
-use crate::harness::{Caller, Stack, StackOptions};
+use crate::harness::{Caller, Stack};
 
 fn start() -> DateTime<Utc> {
     "2026-11-23T10:05:00Z".parse().unwrap()
-}
-
-/// Nothing runs, and the loops move when the test says so.
-async fn still(clock: &Clock) -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        clock: clock.clone(),
-        ..StackOptions::default()
-    };
-    Stack::start_with(options).await
 }
 
 fn provision() -> Value {
@@ -40,7 +29,7 @@ fn count(statuses: &[String], status: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_at_once_the_newest_alone_is_left() {
-    let stack = still(&Clock::system()).await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("rush").await;
     let order = provision();
     let batch = json!({ "jobs": [order, order, order] });
@@ -65,7 +54,7 @@ async fn of_many_at_once_the_newest_alone_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_superseded_within_its_batch_says_so_and_is_not_offered() {
-    let stack = still(&Clock::system()).await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("batch").await;
     let order = provision();
     let batch = json!({ "jobs": [order, { "kind": "probe", "payload": {} }, order] });
@@ -94,7 +83,7 @@ async fn what_was_superseded_within_its_batch_says_so_and_is_not_offered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_becomes_due_takes_the_place_of_older_ones() {
     let clock = Clock::manual(start());
-    let stack = still(&clock).await;
+    let stack = Stack::still_at(&clock).await;
     let caller = stack.create_tenant("due").await;
     let mut later = provision();
     later["delay_seconds"] = json!(60);
@@ -126,7 +115,7 @@ async fn one_that_becomes_due_takes_the_place_of_older_ones() {
 async fn who_follows_a_job_hears_at_once_that_it_was_superseded_or_has_expired() {
     use unity_shared::queue::{Told, Wake};
     let clock = Clock::manual(start());
-    let stack = still(&clock).await;
+    let stack = Stack::still_at(&clock).await;
     let caller = stack.create_tenant("heard").await;
     let listener = stack.gate.listen_for_news();
     let mut news = listener.subscribe();

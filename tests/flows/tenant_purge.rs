@@ -324,12 +324,7 @@ async fn a_purge_that_is_run_again_or_killed_in_the_middle_comes_to_the_same_end
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_deleted_tenant_whose_grace_is_over_is_purged_and_only_its_rows() {
-    let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    })
-    .await;
+    let stack = Stack::still().await;
     for id in ["alive", "alph", "alpha", "alpha-b"] {
         stack.create_tenant(id).await;
     }

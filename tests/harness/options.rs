@@ -62,6 +62,17 @@ impl Default for StackOptions {
     }
 }
 
+impl StackOptions {
+    /// Nothing moves but by the test's hand: no worker, no scheduler.
+    pub fn still() -> Self {
+        Self {
+            workers: 0,
+            scheduler: false,
+            ..Self::default()
+        }
+    }
+}
+
 pub async fn urls(name: &str, options: &StackOptions) -> DatabaseUrls {
     let servers = servers().await;
     let through = |url: String| match options.database_at {

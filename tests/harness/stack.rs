@@ -49,6 +49,26 @@ impl Stack {
         Self::start_with(StackOptions::default()).await
     }
 
+    /// A stack in which nothing moves but by the test's hand: no worker, no scheduler.
+    pub async fn still() -> Self {
+        Self::start_with(StackOptions::still()).await
+    }
+
+    /// The same, at a time that the test moves too.
+    pub async fn still_at(clock: &Clock) -> Self {
+        Self::start_with(StackOptions {
+            clock: clock.clone(),
+            ..StackOptions::still()
+        })
+        .await
+    }
+
+    /// The same, from this moment on.
+    pub async fn still_now() -> (Self, Clock) {
+        let clock = Clock::manual(Clock::system().now());
+        (Self::still_at(&clock).await, clock)
+    }
+
     pub async fn start_with(options: StackOptions) -> Self {
         let name = format!("t{}", uuid::Uuid::now_v7().simple());
         servers().await.create_database(&name).await;

@@ -13,19 +13,9 @@ use reqwest::Method;
 use serde_json::json;
 use unity_shared::tenancy::Role;
 
-use crate::harness::{Answer, Caller, Stack, StackOptions};
+use crate::harness::{Answer, Caller, Stack};
 
 const EVERY_TENANT_ROLE: [Role; 3] = [Role::TenantViewer, Role::TenantMember, Role::TenantAdmin];
-
-/// A stack on which nothing happens by itself.
-async fn still_stack() -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    Stack::start_with(options).await
-}
 
 /// The whole answer without what differs between any two requests: the path that was asked for, the
 /// request's id, the time, and how many calls are left.
@@ -73,7 +63,7 @@ async fn all_alike(caller: &Caller, paths: &[String], status: u16, code: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_job_is_answered_as_one_that_does_not_exist() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let theirs = stack.probe(&bravo, json!({})).await;
@@ -131,7 +121,7 @@ async fn another_tenants_job_is_answered_as_one_that_does_not_exist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenant_is_answered_as_one_that_does_not_exist() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     for tenant in ["alpha", "bravo"] {
         stack.create_tenant(tenant).await;
     }
@@ -158,7 +148,7 @@ async fn another_tenant_is_answered_as_one_that_does_not_exist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_job_can_be_neither_cancelled_nor_tried_again() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let theirs = stack.probe(&bravo, json!({})).await;
@@ -191,7 +181,7 @@ async fn another_tenants_job_can_be_neither_cancelled_nor_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_of_another_tenant_is_seen_by_nobody_but_operators() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let order = json!({
@@ -308,7 +298,7 @@ async fn tenants_of_near_names_see_their_own_jobs_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_token_is_good_for_its_own_tenant_and_listing_only() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     for caller in [&alpha, &bravo] {

@@ -21,20 +21,11 @@ use super::{
     operations::{document, operations},
     roles::admits,
 };
-use crate::harness::{Answer, Caller, Stack, StackOptions, tenant_body};
-
-async fn still_stack() -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    Stack::start_with(options).await
-}
+use crate::harness::{Answer, Caller, Stack, tenant_body};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_openapi_3_1_and_names_a_rule_for_each_operation() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let answer = stack
         .admin
         .without_key()
@@ -82,7 +73,7 @@ async fn the_document_is_openapi_3_1_and_names_a_rule_for_each_operation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_refuses_a_request_without_a_key_or_with_garbage() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let nobody = stack.admin.without_key();
     let all = operations(&stack).await;
     for operation in all.iter().filter(|one| one.access != "public") {
@@ -117,7 +108,7 @@ async fn every_operation_refuses_a_request_without_a_key_or_with_garbage() {
 /// written down is found here.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_lets_in_the_roles_that_the_document_names() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let created = stack
         .admin
         .post("/api/v1/tenants", &tenant_body("acme"))
@@ -168,7 +159,7 @@ async fn every_operation_lets_in_the_roles_that_the_document_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_of_the_document_is_served_and_asks_nobody_else_for_anything() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let nobody = stack.admin.without_key();
     let page = nobody.get("/docs").await.expect(200);
     assert!(
@@ -311,7 +302,7 @@ fn fields(job: &Value) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_and_problems_have_the_fields_of_the_contract() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let body = json!({ "id": "shape", "name": "Shape", "plan": "pro", "resource_quota": { "cpu_cores": 7 } });
     let created = stack.admin.post("/api/v1/tenants", &body).await.expect(201);
     insta::assert_json_snapshot!("tenant_created", redacted(&created));
@@ -330,7 +321,7 @@ async fn tenants_and_problems_have_the_fields_of_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_created_thing_says_where_it_is_and_is_kept_by_no_cache() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let created = stack
         .admin
         .post(

@@ -6,19 +6,10 @@ use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use unity_shared::clock::Clock;
 
-use crate::harness::{Answer, Caller, Stack, StackOptions};
+use crate::harness::{Answer, Caller, Stack};
 
 const JOBS: &str = "/api/v1/jobs";
 const TENANTS: &str = "/api/v1/tenants";
-
-async fn still_stack() -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    Stack::start_with(options).await
-}
 
 fn order(echo: &str) -> Value {
     json!({ "kind": "probe", "payload": { "echo": echo } })
@@ -40,7 +31,7 @@ fn is_replayed(answer: &Answer) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_order_again_is_the_same_job_and_the_same_answer() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("again").await;
     let first = post(&caller, JOBS, "k", &order("x")).await.expect(202);
     assert!(!is_replayed(&first));
@@ -79,7 +70,7 @@ async fn the_answer_stays_as_it_was_when_the_job_has_moved_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_with_another_order_is_refused() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("other").await;
     post(&caller, JOBS, "k", &order("x")).await.expect(202);
     let rows = stack.count("SELECT count(*) FROM jobs").await;
@@ -96,7 +87,7 @@ async fn the_same_key_with_another_order_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_orders_at_the_same_time_make_one_job() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("race").await;
     for round in 0..5 {
         let key = format!("round-{round}");
@@ -127,7 +118,7 @@ async fn equal_orders_at_the_same_time_make_one_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn different_orders_with_one_key_at_the_same_time_make_one_job() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("clash").await;
     let bodies: Vec<Value> = (0..8).map(|n| order(&n.to_string())).collect();
     let racers = bodies.iter().map(|body| post(&caller, JOBS, "k", body));
@@ -150,7 +141,7 @@ const SECRETS: [&str; 2] = ["api_key", "admin_password"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_secrets_are_told_once_and_never_kept() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let body = json!({ "id": "secret", "name": "Secret", "plan": "pro" });
     let first = post(&stack.admin, TENANTS, "k", &body).await.expect(201);
     let again = post(&stack.admin, TENANTS, "k", &body).await.expect(201);
@@ -186,7 +177,7 @@ async fn a_tenants_secrets_are_told_once_and_never_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_tenants_at_the_same_time_are_made_once() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let body = json!({ "id": "twin", "name": "Twin" });
     let racers = (0..6).map(|_| post(&stack.admin, TENANTS, "k", &body));
     let answers = futures::future::join_all(racers).await;
@@ -223,13 +214,7 @@ async fn a_key_is_forgotten_after_a_day_and_not_before() {
         .unwrap()
         .to_utc();
     let clock = Clock::manual(start);
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        clock: clock.clone(),
-        ..StackOptions::default()
-    };
-    let stack = Stack::start_with(options).await;
+    let stack = Stack::still_at(&clock).await;
     let caller = stack.create_tenant("day").await;
     let first = post(&caller, JOBS, "k", &order("x")).await.expect(202);
     clock.advance(TimeDelta::hours(23));
@@ -250,13 +235,7 @@ async fn a_repetition_is_answered_although_by_now_the_order_would_be_refused() {
         .unwrap()
         .to_utc();
     let clock = Clock::manual(start);
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        clock: clock.clone(),
-        ..StackOptions::default()
-    };
-    let stack = Stack::start_with(options).await;
+    let stack = Stack::still_at(&clock).await;
     let caller = stack.create_tenant("late").await;
     let mut ends = order("x");
     ends["expires_at"] = json!(clock.now() + TimeDelta::seconds(30));

@@ -50,10 +50,8 @@ async fn proxy_to_redis() -> Proxy {
 async fn readiness_names_the_server_that_does_not_answer_and_liveness_goes_on() {
     let proxy = proxy_to_redis().await;
     let options = StackOptions {
-        workers: 0,
-        scheduler: false,
         redis_at: Some(proxy.addr),
-        ..StackOptions::default()
+        ..StackOptions::still()
     };
     let stack = Stack::start_with(options).await;
     let connections = Connections {
@@ -124,12 +122,7 @@ fn samples<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_count_requests_by_route_and_hold_no_id_and_no_tenant() {
     let port = OpsPort::open(Readiness::default()).await;
-    let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    })
-    .await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("measured-tenant").await;
     let id = stack.probe(&caller, json!({})).await;
     caller.get(&format!("/api/v1/jobs/{id}")).await.expect(200);
@@ -170,12 +163,7 @@ async fn metrics_count_requests_by_route_and_hold_no_id_and_no_tenant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_for_operators_is_not_on_the_public_port() {
-    let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    })
-    .await;
+    let stack = Stack::still().await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         stack.admin.get(path).await.problem(404, "not_found");
     }

@@ -4,19 +4,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
-use crate::harness::{Answer, Caller, Stack, StackOptions};
+use crate::harness::{Answer, Caller, Stack};
 
 const PROVIDER: &str = "/api/v1/tenants/acme/identity-provider";
 const LIMITS: &str = "/api/v1/tenants/acme/job-limits";
-
-async fn still_stack() -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    Stack::start_with(options).await
-}
 
 async fn send_if(caller: &Caller, method: Method, path: &str, tag: &str, body: &Value) -> Answer {
     let headers = [("content-type", "application/json"), ("if-match", tag)];
@@ -30,7 +21,7 @@ fn provider(client: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_limits_are_set_on_the_version_of_the_tenant_that_was_seen() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let acme = stack.create_tenant("acme").await;
     let seen = acme.get(LIMITS).await.expect(200).header("etag").to_owned();
     let tenant = acme.get("/api/v1/tenants/acme").await.expect(200);
@@ -59,7 +50,7 @@ async fn job_limits_are_set_on_the_version_of_the_tenant_that_was_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_is_compared_with_the_version_that_was_seen_also_when_nothing_is_to_change() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let acme = stack.create_tenant("acme").await;
     let person = stack
         .person("member@acme.example", &[("acme", Role::TenantViewer)])
@@ -93,7 +84,7 @@ async fn a_member_is_compared_with_the_version_that_was_seen_also_when_nothing_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_provider_is_replaced_and_taken_away_at_the_version_that_was_seen() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let acme = stack.create_tenant("acme").await;
     let put = |tag: &'static str, client: &'static str| {
         let acme = acme.clone();

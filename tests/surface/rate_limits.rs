@@ -14,22 +14,9 @@ use unity_shared::{clock::Clock, config::Secret, tenancy::Role};
 
 use crate::harness::{Answer, Caller, PREFIX, Proxy, Stack, StackOptions, eventually, servers};
 
-async fn still_stack_with(options: StackOptions) -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..options
-    };
-    Stack::start_with(options).await
-}
-
 /// A stack whose clock stands at half past twelve.
 async fn stopped_at_half_past() -> Stack {
-    let options = StackOptions {
-        clock: Clock::manual("2026-01-05T12:30:00Z".parse().unwrap()),
-        ..StackOptions::default()
-    };
-    still_stack_with(options).await
+    Stack::still_at(&Clock::manual("2026-01-05T12:30:00Z".parse().unwrap())).await
 }
 
 /// A tenant that may make so many calls an hour.
@@ -99,7 +86,7 @@ async fn in_redis(stack: &Stack, name: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_says_which_limits_there_are_and_what_is_left() {
-    let stack = still_stack_with(StackOptions::default()).await;
+    let stack = Stack::still().await;
     let caller = tenant(&stack, "acme", "pro", 10_000).await;
     let viewer = stack.caller_with_role("acme", Role::TenantViewer).await;
     let order = json!({ "kind": "probe", "payload": {} });
@@ -329,9 +316,9 @@ async fn without_redis_a_tenant_has_a_share_and_it_is_counted_afterwards() {
     let options = StackOptions {
         clock: Clock::manual("2026-01-05T12:30:00Z".parse().unwrap()),
         redis_at: Some(proxy.addr),
-        ..StackOptions::default()
+        ..StackOptions::still()
     };
-    let stack = still_stack_with(options).await;
+    let stack = Stack::start_with(options).await;
     let caller = tenant(&stack, "acme", "enterprise", 3_600).await;
     call(&caller).await.expect(200);
     proxy.cut();
@@ -368,9 +355,9 @@ async fn an_address_that_is_nobodys_too_often_waits_before_anybody_looks() {
             per_second: 1,
             burst: 10,
         },
-        ..StackOptions::default()
+        ..StackOptions::still()
     };
-    let stack = still_stack_with(options).await;
+    let stack = Stack::start_with(options).await;
     let caller = tenant(&stack, "acme", "pro", 10_000).await;
     let nobody = caller.without_key();
     let guess = nobody.with_key("uk_acme_000000000000000000000000000000000000");
@@ -405,9 +392,9 @@ async fn an_address_that_is_nobodys_too_often_waits_before_anybody_looks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_that_are_switched_off_are_not_spoken_of() {
-    let stack = still_stack_with(StackOptions {
+    let stack = Stack::start_with(StackOptions {
         rate_limits: false,
-        ..StackOptions::default()
+        ..StackOptions::still()
     })
     .await;
     let caller = tenant(&stack, "acme", "free", 0).await;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use unity_shared::tenancy::Role;
 
-use crate::harness::{Answer, Caller, Stack, StackOptions};
+use crate::harness::{Answer, Caller, Stack};
 
 const JOBS: &str = "/api/v1/jobs";
 const BATCH: &str = "/api/v1/jobs:batch";
@@ -101,12 +101,7 @@ struct Quiet {
 
 impl Quiet {
     async fn start() -> Self {
-        let options = StackOptions {
-            workers: 0,
-            scheduler: false,
-            ..StackOptions::default()
-        };
-        let stack = Stack::start_with(options).await;
+        let stack = Stack::still().await;
         Self {
             owner: stack.owner().await,
             admin: stack.create_tenant("acme").await,

@@ -4,7 +4,7 @@
 //! `contract::every_operation_lets_in_the_roles_that_the_document_names`.
 
 use super::operations::operations;
-use crate::harness::{Stack, StackOptions};
+use crate::harness::Stack;
 
 /// The roles of the table, from nobody upwards.
 pub const ROLES: [&str; 5] = [
@@ -34,12 +34,7 @@ pub fn admits(access: &str, role: &str, is_person: bool) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_has_a_rule_that_says_which_roles_it_lets_in() {
-    let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    })
-    .await;
+    let stack = Stack::still().await;
     let heads = [
         "method",
         "route",

@@ -24,10 +24,8 @@ impl Desk {
     async fn start() -> Self {
         let clock = Clock::manual(Clock::system().now());
         let stack = Stack::start_with(StackOptions {
-            workers: 0,
-            scheduler: false,
             clock: clock.clone(),
-            ..StackOptions::default()
+            ..StackOptions::still()
         })
         .await;
         for tenant in ["acme", "bravo"] {

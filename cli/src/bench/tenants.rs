@@ -1,5 +1,7 @@
 //! Tenants, made through the public API as anybody would make them, with limits for the scenario.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -22,6 +24,9 @@ pub(super) struct Tenant {
 /// Hashing a first password keeps a core busy, so more at once would not be faster.
 const AT_ONCE: usize = 2;
 const PROVISIONING: u32 = 50;
+/// How often a limit is set where the API answers that something is away, and the time between.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(500);
 /// No scenario lets more wait.
 const MAX_WAITING: u32 = 1_000_000;
 
@@ -85,12 +90,17 @@ impl Stack<'_> {
         for tenant in tenants {
             let path = format!("/api/v1/tenants/{}/job-limits", tenant.id);
             let put = Request::send_json("PUT", &path, &self.admin_key, &body);
-            let answer = connection.ask(&put).await?;
-            if answer.status == 404 {
-                return self.write_limits(max_concurrent).await;
-            }
-            if !(200..300).contains(&answer.status) {
-                answer.expect(200)?;
+            let mut tries = 1;
+            loop {
+                let answer = connection.ask(&put).await?;
+                match answer.status {
+                    200..300 => break,
+                    404 => return self.write_limits(max_concurrent).await,
+                    // A server was slow or away.
+                    503 if tries < TRIES => tries += 1,
+                    _ => answer.expect(200)?,
+                }
+                tokio::time::sleep(PAUSE).await;
             }
         }
         Ok(())

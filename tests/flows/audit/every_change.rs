@@ -6,7 +6,7 @@ mod tenants;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{entries, still_stack};
+use super::entries;
 use crate::{
     harness::{Caller, Stack},
     surface::operations::operations,
@@ -122,7 +122,7 @@ fn grant() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_operation_that_changes_something_leaves_exactly_one_entry() {
-    let mut stack = still_stack().await;
+    let mut stack = Stack::still().await;
     // A pool exists when a worker of it was seen.
     let shutdown = tokio_util::sync::CancellationToken::new();
     stack.start_worker(shutdown.clone()).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
-use super::{entries, entry_of, still_stack};
+use super::{entries, entry_of};
 use crate::harness::{Caller, Stack, eventually};
 
 /// The refused entries of a log, as soon as there are so many.
@@ -17,7 +17,7 @@ async fn refused(caller: &Caller, count: usize) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_logs_in_changes_their_password_and_leaves_is_told_by_name() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let admin = stack.create_tenant("acme").await;
     let person = stack
         .person("ada@acme.example", &[("acme", Role::TenantViewer)])
@@ -67,7 +67,7 @@ async fn who_logs_in_changes_their_password_and_leaves_is_told_by_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_that_comes_twice_is_told_as_the_end_of_its_session() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let admin = stack.create_tenant("acme").await;
     let person = stack
         .person("ada@acme.example", &[("acme", Role::TenantViewer)])
@@ -94,7 +94,7 @@ async fn a_refresh_token_that_comes_twice_is_told_as_the_end_of_its_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_failed_is_told_to_the_accounts_tenant_and_else_to_the_platform() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let acme = stack.create_tenant("acme").await;
     let bravo = stack.create_tenant("bravo").await;
     let person = stack
@@ -149,7 +149,7 @@ async fn crossing_of(stack: &Stack, caller: &Caller, object: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reaching_for_anothers_keys_people_and_invitations_is_told() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let keys = bravo.get("/api/v1/api-keys").await.expect(200);
@@ -201,7 +201,7 @@ async fn reaching_for_anothers_keys_people_and_invitations_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_sent_in_anothers_name_is_told_to_its_owner() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     stack.create_tenant("bravo").await;
     let body = crate::harness::tenant_body("alpha");
     let made = stack.admin.post("/api/v1/tenants", &body).await.expect(201);

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
-use super::{entries, entry_of, still_stack};
-use crate::harness::eventually;
+use super::{entries, entry_of};
+use crate::harness::{Stack, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_beyond_the_callers_role_is_told_to_its_tenant() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let admin = stack.create_tenant("acme").await;
     let viewer = stack.caller_with_role("acme", Role::TenantViewer).await;
     let order = json!({ "kind": "probe", "payload": {} });
@@ -38,7 +38,7 @@ async fn a_request_beyond_the_callers_role_is_told_to_its_tenant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reaching_for_another_tenant_is_told_to_ones_own_and_to_the_platform() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let theirs = stack.probe(&bravo, json!({})).await;
@@ -81,7 +81,7 @@ async fn reaching_for_another_tenant_is_told_to_ones_own_and_to_the_platform() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_of_a_tenant_that_is_not_in_use_are_told_of() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let acme = stack.create_tenant("acme").await;
     let suspend = "/api/v1/tenants/acme/suspend";
     let reason = json!({ "reason": "unpaid" });
@@ -98,7 +98,7 @@ async fn callers_of_a_tenant_that_is_not_in_use_are_told_of() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_refusals_is_a_few_entries() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let admin = stack.create_tenant("acme").await;
     let viewer = stack.caller_with_role("acme", Role::TenantViewer).await;
     let order = json!({ "kind": "probe", "payload": {} });

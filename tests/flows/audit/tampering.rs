@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::process::Command;
 use unity_shared::audit::{AuditRow, entry_hash};
 
-use super::{entries, still_stack};
+use super::entries;
 use crate::harness::{Caller, Stack};
 
 async fn unity(caller: &Caller, args: &[&str]) -> Output {
@@ -71,7 +71,7 @@ async fn tamper(owner: &mut PgConnection, sql: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_entry_that_was_changed_or_taken_away_is_named() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = tenant_with_a_log(&stack).await;
     let config = std::env::temp_dir().join(format!("{}.toml", stack.name));
     std::fs::write(&config, stack.settings_toml().await).unwrap();
@@ -155,7 +155,7 @@ async fn the_first_entry_that_was_changed_or_taken_away_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_who_serves_requests_can_write_a_log_but_by_appending() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     tenant_with_a_log(&stack).await;
     let mut owner = stack.owner().await;
     for role in [
@@ -210,7 +210,7 @@ async fn nobody_who_serves_requests_can_write_a_log_but_by_appending() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_tenants_name_one_appends_to_that_tenants_log_whatever_the_entry_says() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     tenant_with_a_log(&stack).await;
     let entry = json!([{
         "tenant_id": "bravo", "actor_kind": "user", "actor_id": "x", "actor_display": "x",
@@ -253,7 +253,7 @@ async fn in_a_tenants_name_one_appends_to_that_tenants_log_whatever_the_entry_sa
 /// Two programs compute the canonical form; here they meet over what a detail can hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_and_the_verifier_agree_on_every_kind_of_entry() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("acme").await;
     let texts = [
         "",
@@ -306,7 +306,7 @@ fn entry_with(change: &Value) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_could_not_be_read_or_checked_later_is_refused() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = tenant_with_a_log(&stack).await;
     let mut app = stack.app().await;
     run(&mut app, "SET app.tenant_id = 'acme'").await.unwrap();
@@ -340,7 +340,7 @@ async fn an_entry_that_could_not_be_read_or_checked_later_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_platform_is_told_in_a_tenants_name_of_its_administrators_alone() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     tenant_with_a_log(&stack).await;
     let mut app = stack.app().await;
     run(&mut app, "SET app.tenant_id = 'acme'").await.unwrap();

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
-use super::{JOBS, ME, still_stack};
+use super::{JOBS, ME};
 use crate::harness::{Answer, Caller, Proxy, Stack, StackOptions, eventually, servers};
 
 const KEYS: &str = "/api/v1/api-keys";
@@ -25,7 +25,7 @@ async fn refused_soon(caller: &Caller) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_shown_once_listed_without_its_secret_and_refused_when_it_is_revoked() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let order = json!({ "name": "ci", "role": "viewer", "rate_limit_per_second": 5,
                         "expires_at": stack.clock.now() + TimeDelta::days(1) });
@@ -76,7 +76,7 @@ async fn a_key_is_shown_once_listed_without_its_secret_and_refused_when_it_is_re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confined_key_does_what_it_is_for_and_nothing_else() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let confined = |scopes: Value| {
         let admin = admin.clone();
@@ -122,7 +122,7 @@ async fn a_confined_key_does_what_it_is_for_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_worth_what_its_maker_is() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("maker@example.com", &[("acme", Role::TenantAdmin)])
@@ -172,7 +172,7 @@ async fn a_key_is_worth_what_its_maker_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_made_with_a_key_neither_outlives_nor_outruns_it() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let end = clock.now() + TimeDelta::hours(1);
     let order =
@@ -204,7 +204,7 @@ async fn a_key_that_is_made_with_a_key_neither_outlives_nor_outruns_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_has_a_thousand_live_keys_at_most_however_many_ask_at_once() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     // One came with the tenant, and neither of the last two is in use: two places are left.
     stack
@@ -254,7 +254,7 @@ async fn a_tenant_has_a_thousand_live_keys_at_most_however_many_ask_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_body_is_not_answered_with_a_large_one() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let scopes = json!({ "name": "many", "scopes": vec![""; 300_000] });
     let refused = admin.post(KEYS, &scopes).await;
@@ -269,7 +269,7 @@ async fn a_small_body_is_not_answered_with_a_large_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_another_tenant_and_of_the_platform_are_as_if_they_were_not_there() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let (alpha, bravo) = (
         stack.create_tenant("alpha").await,
         stack.create_tenant("bravo").await,
@@ -307,7 +307,7 @@ async fn keys_of_another_tenant_and_of_the_platform_are_as_if_they_were_not_ther
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_listed_newest_first_in_pages() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let mut made = vec!["initial".to_owned()];
     for number in 0..4 {
@@ -343,7 +343,7 @@ async fn keys_are_listed_newest_first_in_pages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_a_key_was_last_used_is_noted_to_the_minute() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let made = make(&admin, &json!({ "name": "used" })).await;
     assert_eq!(made.json["last_used_at"], Value::Null);
@@ -371,10 +371,8 @@ async fn a_key_with_a_wrong_checksum_is_refused_without_the_database() {
     let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
     let proxy = Proxy::start(([127, 0, 0, 1], options.get_port()).into()).await;
     let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
         database_at: Some(proxy.addr),
-        ..StackOptions::default()
+        ..StackOptions::still()
     })
     .await;
     let admin = stack.create_tenant("acme").await;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use unity_shared::tenancy::Role;
 
-use super::{JOBS, ME, still_stack};
+use super::{JOBS, ME};
 use crate::harness::{LoggedIn, Stack, eventually};
 
 async fn viewer(stack: &Stack) -> LoggedIn {
@@ -23,7 +23,7 @@ async fn refused_soon(session: &LoggedIn) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_goes_on_with_each_new_token() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let mut session = viewer(&stack).await;
     for _ in 0..3 {
         clock.advance(TimeDelta::minutes(16));
@@ -38,7 +38,7 @@ async fn a_session_goes_on_with_each_new_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_use_ends_the_session_for_both_who_have_the_token() {
     // The time stands still: however soon the second use comes, the first was answered before it.
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let session = viewer(&stack).await;
     let next = stack.refresh(&session.refresh).await.expect(200);
     let next = stack.logged_in(&next);
@@ -54,7 +54,7 @@ async fn a_second_use_ends_the_session_for_both_who_have_the_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_uses_that_overlap_one_goes_on_and_nothing_ends() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let session = viewer(&stack).await;
     // Nobody is answered before all have arrived.
     let mut owner = stack.owner().await;
@@ -92,7 +92,7 @@ async fn of_uses_that_overlap_one_goes_on_and_nothing_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_no_member_any_more_gets_no_token_and_nothing_tells_of_one() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let session = viewer(&stack).await;
     stack
         .change("DELETE FROM memberships WHERE role = 'tenant-viewer'")
@@ -108,7 +108,7 @@ async fn whoever_is_no_member_any_more_gets_no_token_and_nothing_tells_of_one() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_ends_after_a_week_and_a_session_after_thirty_days() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let mut session = viewer(&stack).await;
     for _ in 0..4 {
         clock.advance(TimeDelta::days(6));
@@ -131,7 +131,7 @@ async fn a_token_ends_after_a_week_and_a_session_after_thirty_days() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_not_good_for_each_others_use() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let session = viewer(&stack).await;
     let refused = stack.admin.with_key(&session.refresh).get(ME).await;
     refused.problem(401, "auth.required");
@@ -152,7 +152,7 @@ async fn tokens_are_not_good_for_each_others_use() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_tenants_token_is_refused_and_not_used_up() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let session = viewer(&stack).await;
     stack
         .change(

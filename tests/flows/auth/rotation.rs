@@ -9,7 +9,7 @@ use unity_shared::{
     tenancy::Role,
 };
 
-use super::{JOBS, ME, still_stack};
+use super::{JOBS, ME};
 use crate::harness::{LoggedIn, SECRET_KEY, Stack, decode, eventually};
 
 async fn rotate(stack: &Stack, rotation: Rotation) -> Result<SigningKey, RotateError> {
@@ -76,7 +76,7 @@ async fn signs_with(stack: &Stack, session: &LoggedIn, key: &str) -> LoggedIn {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_published_before_it_signs_and_trusted_until_its_last_token_ends() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("rotates@example.com", &[("acme", Role::TenantViewer)])
@@ -105,7 +105,7 @@ async fn a_key_is_published_before_it_signs_and_trusted_until_its_last_token_end
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_keys_rotate() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("busy@example.com", &[("acme", Role::TenantViewer)])
@@ -148,7 +148,7 @@ async fn no_request_fails_while_keys_rotate() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_key_is_withdrawn_at_once_and_sessions_go_on() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     stack.create_tenant("acme").await;
     let person = stack
         .person("stolen@example.com", &[("acme", Role::TenantViewer)])
@@ -168,7 +168,7 @@ async fn a_stolen_key_is_withdrawn_at_once_and_sessions_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_key_is_nowhere_in_clear_and_a_row_of_somebody_elses_is_worth_nothing() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let before = published(&stack).await;
     assert_eq!(before.len(), 1);
     // Written by somebody who has the database and not the secret key.

@@ -7,7 +7,7 @@ use tokio::process::Command;
 use unity_shared::tenancy::Role;
 
 use super::{JOBS, ME};
-use crate::harness::{Caller, Stack, StackOptions, eventually};
+use crate::harness::{Caller, Stack, eventually};
 
 /// A free port, for a process that has no way to say which one it took.
 async fn free_port() -> u16 {
@@ -17,12 +17,7 @@ async fn free_port() -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_a_log_line_a_list_or_a_row() {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    let mut stack = Stack::start_with(options).await;
+    let mut stack = Stack::still().await;
     let folder = tempfile::tempdir().unwrap();
     let (config, log) = (folder.path().join("unity.toml"), folder.path().join("log"));
     std::fs::write(&config, stack.settings_toml().await).unwrap();

@@ -6,16 +6,7 @@ use serde_json::{Value, json};
 use unity_shared::events::{Retention, trim_events};
 
 use super::{ALL, ids, list, open, path_of, write_events};
-use crate::harness::{Caller, Message, Stack, StackOptions};
-
-async fn still_stack() -> Stack {
-    let options = StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    };
-    Stack::start_with(options).await
-}
+use crate::harness::{Caller, Message, Stack};
 
 fn data(messages: &[Message]) -> Vec<Value> {
     messages
@@ -142,7 +133,7 @@ async fn trimmed(stack: &Stack, tenant: &str) -> (Caller, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_whose_events_are_gone_is_told_and_goes_on_with_the_oldest() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let (caller, job) = trimmed(&stack, "trimmed").await;
     let bounds = json!({ "oldest_id": 16, "latest_id": 20 });
     for path in [ALL.to_owned(), path_of(&job)] {
@@ -175,7 +166,7 @@ async fn a_reader_whose_events_are_gone_is_told_and_goes_on_with_the_oldest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_forgotten_after_seven_days_and_their_numbers_are_not_given_again() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("old").await;
     let job = stack.probe(&caller, json!({})).await;
     // More than one slice of a trimming call, and the youngest of them just young enough.
@@ -217,7 +208,7 @@ async fn list_from(caller: &Caller, since: i64) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_number_a_tenants_reader_begins_with_what_happens_next() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("next").await;
     let job = stack.probe(&caller, json!({})).await;
     write_events(&stack, "next", &job, 3).await;
@@ -231,7 +222,7 @@ async fn without_a_number_a_tenants_reader_begins_with_what_happens_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_number_is_refused_before_the_stream_begins() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("garbage").await;
     let job = stack.probe(&caller, json!({})).await;
     for path in [ALL.to_owned(), path_of(&job)] {
@@ -263,7 +254,7 @@ async fn what_is_no_number_is_refused_before_the_stream_begins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_history_is_streamed_whole_and_in_order() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("long").await;
     let job = stack.probe(&caller, json!({})).await;
     write_events(&stack, "long", &job, 5000).await;

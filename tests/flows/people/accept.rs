@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     ACCEPT, PASSWORD, accept, come_in, forget_mails, invite, log_in, logged_in, members,
-    stack_with_mail, still_stack, token_of,
+    stack_with_mail, token_of,
 };
 use crate::harness::{Answer, Stack};
 
@@ -335,7 +335,7 @@ async fn the_link_in_the_mail_opens_a_page_that_asks_nobody_but_the_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_a_member_already_is_told_the_role_that_they_keep() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let email = "member@people.example";
     let invited = invite(&admin, "acme", email, "viewer").await.expect(201);

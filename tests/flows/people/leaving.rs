@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, accept, enter, invite, log_in, logged_in, still_stack, token_of};
+use super::{PASSWORD, accept, enter, invite, log_in, logged_in, token_of};
 use crate::harness::{Answer, Caller, Stack, eventually};
 
 const ME: &str = "/api/v1/auth/me";
@@ -29,7 +29,7 @@ async fn key_of(caller: &Caller, stack: &Stack) -> Caller {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_removed_member_comes_back_with_them() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let other = stack.create_tenant("other").await;
     let email = "leaves@people.example";
@@ -78,7 +78,7 @@ async fn nothing_of_a_removed_member_comes_back_with_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invitations_of_a_removed_administrator_let_nobody_in_and_give_their_places_back() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let email = "leaves@people.example";
     let user = enter(&stack, &admin, "acme", (email, "admin")).await;
@@ -107,7 +107,7 @@ async fn invitations_of_a_removed_administrator_let_nobody_in_and_give_their_pla
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_lowered_has_invited_nobody_to_more_than_they_are() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let email = "lowered@people.example";
     let user = enter(&stack, &admin, "acme", (email, "admin")).await;
@@ -131,7 +131,7 @@ async fn whoever_is_lowered_has_invited_nobody_to_more_than_they_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_who_is_disabled_does_not_count_as_one() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let first = super::members(&admin, "acme").await[0]["user_id"].clone();
     let first = member_path(first.as_str().unwrap());

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{invite, stack_with_mail, still_stack};
-use crate::harness::eventually;
+use super::{invite, stack_with_mail};
+use crate::harness::{Stack, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_was_put_off_leaves_later_and_is_the_same_mail() {
@@ -222,7 +222,7 @@ async fn no_mail_of_one_tenant_has_anything_of_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_gets_one_mail_a_minute_and_five_a_day_from_a_tenant() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let other = stack.create_tenant("other").await;
     let email = "victim@people.example";

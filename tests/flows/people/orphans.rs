@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 
-use super::{PASSWORD, enter, invite, log_in, still_stack};
+use super::{PASSWORD, enter, invite, log_in};
+use crate::harness::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_nothing_holds_is_deleted_after_a_month() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     for name in ["gone", "back", "invited", "operator", "stays"] {
         let email = format!("{name}@people.example");

@@ -4,10 +4,7 @@
 use chrono::TimeDelta;
 use reqwest::StatusCode;
 
-use super::{
-    sign_in::{Browser, caller_of, refused, set_provider, sign_in},
-    still_stack,
-};
+use super::sign_in::{Browser, caller_of, refused, set_provider, sign_in};
 use crate::harness::{Answer, IdentityProvider, Stack, StackOptions};
 
 const START: &str = "/api/v1/auth/oidc/acme/start";
@@ -24,7 +21,7 @@ async fn refused_start(stack: &Stack) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_is_asked_about_itself_once_for_all_who_begin_within_minutes() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let provider = IdentityProvider::start().await;
     set_provider(&admin, "acme", &provider, Some("viewer")).await;
@@ -52,7 +49,7 @@ async fn a_provider_is_asked_about_itself_once_for_all_who_begin_within_minutes(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_no_help_is_left_alone_for_half_a_minute() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let provider = IdentityProvider::start().await;
     set_provider(&admin, "acme", &provider, Some("viewer")).await;
@@ -74,7 +71,7 @@ async fn a_provider_that_is_no_help_is_left_alone_for_half_a_minute() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_has_changed_its_keys_is_believed_at_the_second_attempt() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let provider = IdentityProvider::start().await;
     set_provider(&admin, "acme", &provider, Some("viewer")).await;
@@ -91,13 +88,11 @@ async fn a_provider_that_has_changed_its_keys_is_believed_at_the_second_attempt(
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_begins_sign_ins_that_lead_nowhere_is_held_up() {
     let options = StackOptions {
-        workers: 0,
-        scheduler: false,
         address_limit: unity_api::AddressLimit {
             per_second: 1,
             burst: 5,
         },
-        ..StackOptions::default()
+        ..StackOptions::still()
     };
     let stack = Stack::start_with(options).await;
     let admin = stack.create_tenant("acme").await;
@@ -120,10 +115,8 @@ async fn whoever_begins_sign_ins_that_lead_nowhere_is_held_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_installation_that_cannot_take_an_answer_asks_nobody() {
     let options = StackOptions {
-        workers: 0,
-        scheduler: false,
         public_url: Some("no address".to_owned()),
-        ..StackOptions::default()
+        ..StackOptions::still()
     };
     let stack = Stack::start_with(options).await;
     let admin = stack.create_tenant("acme").await;
@@ -137,7 +130,7 @@ async fn an_installation_that_cannot_take_an_answer_asks_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn however_many_begin_nobodys_sign_in_is_lost_until_ten_minutes_have_passed() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let provider = IdentityProvider::start().await;
     set_provider(&admin, "acme", &provider, Some("viewer")).await;

@@ -10,7 +10,7 @@ use unity_shared::{
 use super::{
     ACCEPT, PASSWORD, accept, enter, invite, log_in, logged_in, members,
     sign_in::{Browser, caller_of, refused, set_provider, sign_in},
-    still_stack, token_of,
+    token_of,
 };
 use crate::harness::{Answer, Caller, IdentityProvider, Stack, eventually};
 
@@ -32,7 +32,7 @@ async fn status_of(invited: &Answer, caller: &Caller) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_with_an_account_becomes_a_member_by_a_providers_word_also_if_they_are_invited() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let (alpha, bravo, provider) = alpha_with_a_provider_and_bravo(&stack).await;
     let email = "bob@people.example";
     enter(&stack, &bravo, "bravo", (email, "admin")).await;
@@ -62,7 +62,7 @@ async fn nobody_with_an_account_becomes_a_member_by_a_providers_word_also_if_the
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_without_a_free_place_is_told_the_same_of_every_address() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let bravo = stack.create_tenant("bravo").await;
     let body = json!({ "id": "small", "name": "Small", "resource_quota": { "users": 1 } });
     let created = stack.admin.post("/api/v1/tenants", &body).await.expect(201);
@@ -96,7 +96,7 @@ async fn a_tenant_without_a_free_place_is_told_the_same_of_every_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_reads_the_mails_takes_over_an_account_that_a_provider_made() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let (_alpha, bravo, provider) = alpha_with_a_provider_and_bravo(&stack).await;
     let email = "ceo@people.example";
     provider.log_in("1", email);
@@ -135,7 +135,7 @@ async fn whoever_reads_the_mails_takes_over_an_account_that_a_provider_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_a_provider_opened_proves_nothing_to_another_tenant() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let (alpha, bravo, provider) = alpha_with_a_provider_and_bravo(&stack).await;
     let email = "both@people.example";
     enter(&stack, &alpha, "alpha", (email, "viewer")).await;
@@ -156,7 +156,7 @@ async fn a_session_that_a_provider_opened_proves_nothing_to_another_tenant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_becomes_an_administrator_and_has_no_password_gets_one() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let (_alpha, _bravo, provider) = alpha_with_a_provider_and_bravo(&stack).await;
     provider.log_in("1", "boss@people.example");
     caller_of(&stack, sign_in(&stack, "alpha").await).await;
@@ -192,7 +192,7 @@ async fn whoever_becomes_an_administrator_and_has_no_password_gets_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_come_in_without_an_invitation_by_their_domain_and_not_as_administrators() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let admin = stack.create_tenant("acme").await;
     let path = "/api/v1/tenants/acme/identity-provider";
     let order = |role: &str, domains: Value| {
@@ -219,7 +219,7 @@ async fn people_come_in_without_an_invitation_by_their_domain_and_not_as_adminis
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_providers_answer_is_good_for_its_own_tenants_sign_in_alone() {
-    let (stack, _) = still_stack().await;
+    let (stack, _) = Stack::still_now().await;
     let (_alpha, bravo, of_alpha) = alpha_with_a_provider_and_bravo(&stack).await;
     let of_bravo = IdentityProvider::start().await;
     set_provider(&bravo, "bravo", &of_bravo, Some("viewer")).await;
@@ -242,7 +242,7 @@ async fn a_providers_answer_is_good_for_its_own_tenants_sign_in_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_that_nobody_accepted_in_time_keeps_no_place_from_anybody() {
-    let (stack, clock) = still_stack().await;
+    let (stack, clock) = Stack::still_now().await;
     let body = json!({ "id": "small", "name": "Small", "resource_quota": { "users": 2 } });
     let created = stack.admin.post("/api/v1/tenants", &body).await.expect(201);
     let small = stack.admin.with_key(&created.text_of("api_key"));

@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use unity_shared::tenancy::Role;
 
 pub use self::planting::{Planted, plant};
-use super::{EVERY_TENANT_ROLE, still_stack};
+use super::EVERY_TENANT_ROLE;
 use crate::{
     harness::{Answer, Caller, EventStream, Mailbox, Stack, StackOptions, eventually},
     surface::{
@@ -189,7 +189,7 @@ async fn no_stream_or_mail_sings(alpha: &Caller, mailbox: &Mailbox) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_is_not_in_use_is_refused_everywhere() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let caller = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let job = stack.probe(&caller, json!({})).await;

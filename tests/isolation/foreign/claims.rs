@@ -1,10 +1,9 @@
 //! What a request claims to be: only its key counts.
 
+use crate::harness::Stack;
 use reqwest::Method;
 use serde_json::json;
 use unity_shared::tenancy::{ApiKey, Role};
-
-use super::still_stack;
 
 /// The key with another tenant's name in its text and a checksum that fits it.
 fn with_hint(key: &str, tenant: &str) -> String {
@@ -39,7 +38,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_in_a_keys_text_opens_nothing() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     for name in ["acme", "acme-corp", "bravo"] {
         stack.create_tenant(name).await;
     }
@@ -60,7 +59,7 @@ async fn the_name_in_a_keys_text_opens_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_the_key_names_the_tenant_of_a_request() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let theirs = stack.probe(&bravo, json!({})).await;
@@ -132,7 +131,7 @@ async fn nothing_but_the_key_names_the_tenant_of_a_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_belongs_to_its_tenant() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let key = [("idempotency-key", "the-same-key")];

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::Value;
 use unity_shared::{sessions::Claims, tenancy::Role};
 
-use super::{faceless, still_stack};
+use super::faceless;
 use crate::{
     harness::{Answer, Caller, LoggedIn, Stack, claims_of},
     surface::{
@@ -111,7 +111,7 @@ async fn programs(stack: &Stack) -> Vec<(&'static str, &'static str, Caller)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_operation_tells_another_tenants_object_from_one_that_does_not_exist() {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     let of_alpha = objects_of(&stack, "alpha", &alpha).await;

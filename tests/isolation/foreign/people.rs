@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{all_alike, faceless, still_stack};
+use super::{all_alike, faceless};
 use crate::harness::{Caller, Stack};
 
 async fn invite(caller: &Caller, tenant: &str) -> String {
@@ -26,7 +26,7 @@ async fn first_member(caller: &Caller, tenant: &str) -> String {
 }
 
 async fn stack_of_two() -> (Stack, Caller, Caller) {
-    let stack = still_stack().await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     (stack, alpha, bravo)

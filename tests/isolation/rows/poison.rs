@@ -6,16 +6,11 @@ use tokio_util::sync::CancellationToken;
 use unity_shared::{ids::JobId, jobs::find_jobs};
 
 use super::{app_as, attempt, stack_of_two, tenant_tables};
-use crate::harness::{Caller, Stack, StackOptions, eventually};
+use crate::harness::{Caller, Stack, eventually};
 
 /// Nothing moves but by the test's hand.
 async fn still_stack() -> (Stack, Caller, Caller) {
-    let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
-        ..StackOptions::default()
-    })
-    .await;
+    let stack = Stack::still().await;
     let alpha = stack.create_tenant("alpha").await;
     let bravo = stack.create_tenant("bravo").await;
     (stack, alpha, bravo)

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use unity_shared::tenancy::Role;
 
 use crate::{
-    harness::{Caller, Stack, StackOptions},
+    harness::{Caller, Stack},
     surface::{
         contract::schema,
         operations::{Objects, Operation, document, example, objects_of},
@@ -38,12 +38,7 @@ pub struct Ground {
 
 impl Ground {
     pub async fn prepare() -> Self {
-        let options = StackOptions {
-            workers: 0,
-            scheduler: false,
-            ..StackOptions::default()
-        };
-        let stack = Stack::start_with(options).await;
+        let stack = Stack::still().await;
         stack
             .change("INSERT INTO worker_pools (name, updated_at) VALUES ('default', now())")
             .await;

@@ -83,11 +83,11 @@ pub(super) async fn run(bench: &Bench, flags: &BenchFlags) -> Result<()> {
             break;
         }
     }
-    fleet.end().await?;
+    let ended = fleet.end().await;
     ensure!(
         broken.is_empty(),
         "promises were broken: {}",
         broken.join(", ")
     );
-    Ok(())
+    ended
 }
