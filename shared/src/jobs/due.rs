@@ -10,6 +10,8 @@ use crate::{
 
 /// Queues scheduled and retrying jobs that are due, earliest first and at most `limit` of them, and
 /// answers them as offers.
+///
+/// The shard is looked up for each job and not joined: see [`select_queued_page`](super::select_queued_page).
 pub async fn queue_due_jobs(
     tx: &mut PlatformTx<Engine>,
     shard: ShardId,
@@ -19,8 +21,9 @@ pub async fn queue_due_jobs(
     let rows = sqlx::query_as!(
         OfferRow,
         r#"WITH due AS (
-               SELECT job.tenant_id, job.id FROM jobs AS job JOIN tenants ON tenants.id = job.tenant_id
-               WHERE job.status IN ('scheduled', 'retrying') AND job.run_at <= $1 AND tenants.shard = $2
+               SELECT job.tenant_id, job.id FROM jobs AS job
+               WHERE job.status IN ('scheduled', 'retrying') AND job.run_at <= $1
+                 AND (SELECT shard FROM tenants WHERE id = job.tenant_id) = $2
                ORDER BY job.run_at
                LIMIT $3
                FOR UPDATE OF job SKIP LOCKED

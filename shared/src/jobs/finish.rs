@@ -32,6 +32,48 @@ pub enum Verdict {
     Cancelled(JobFailure),
 }
 
+/// What an attempt came to, by name: in its record, and in what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The work is done.
+    Succeeded,
+    /// The job is over without it.
+    Failed,
+    /// Another attempt follows.
+    Retried,
+    /// The handler asked to run later.
+    Snoozed,
+    /// The worker stopped.
+    HandedBack,
+    /// The job was cancelled.
+    Cancelled,
+}
+
+impl Outcome {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::Retried,
+        Self::Snoozed,
+        Self::HandedBack,
+        Self::Cancelled,
+    ];
+
+    /// Its name in `job_attempts` and in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Retried => "retried",
+            Self::Snoozed => "snoozed",
+            Self::HandedBack => "handed_back",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A verdict and the lease under which it was reached.
 #[derive(Debug, Clone)]
 pub struct Finish {
@@ -61,14 +103,28 @@ struct Columns<'a> {
 }
 
 impl Verdict {
+    /// What it is by name.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Succeeded(_) => Outcome::Succeeded,
+            Self::Failed(_) => Outcome::Failed,
+            Self::Retry(..) => Outcome::Retried,
+            Self::Snoozed(_) => Outcome::Snoozed,
+            Self::HandedBack => Outcome::HandedBack,
+            Self::Cancelled(_) => Outcome::Cancelled,
+        }
+    }
+
     fn columns(&self) -> Columns<'_> {
-        let (status, outcome, counts, is_final) = match self {
-            Self::Succeeded(_) => ("succeeded", "succeeded", true, true),
-            Self::Failed(_) => ("failed", "failed", true, true),
-            Self::Retry(..) => ("retrying", "retried", true, false),
-            Self::Snoozed(_) => ("retrying", "snoozed", false, false),
-            Self::HandedBack => ("queued", "handed_back", false, false),
-            Self::Cancelled(_) => ("cancelled", "cancelled", true, true),
+        let outcome = self.outcome();
+        let (status, counts) = match outcome {
+            Outcome::Succeeded => (JobStatus::Succeeded, true),
+            Outcome::Failed => (JobStatus::Failed, true),
+            Outcome::Retried => (JobStatus::Retrying, true),
+            Outcome::Snoozed => (JobStatus::Retrying, false),
+            Outcome::HandedBack => (JobStatus::Queued, false),
+            Outcome::Cancelled => (JobStatus::Cancelled, true),
         };
         let result = match self {
             Self::Succeeded(value) => Some(value),
@@ -91,13 +147,13 @@ impl Verdict {
             Self::Succeeded(_) | Self::Failed(_) | Self::HandedBack | Self::Cancelled(_) => None,
         };
         Columns {
-            status,
-            outcome,
+            status: status.as_str(),
+            outcome: outcome.name(),
             result,
             error,
             run_at,
             counts,
-            is_final,
+            is_final: status.is_final(),
         }
     }
 }

@@ -81,8 +81,9 @@ pub async fn select_running_page(
         OfferRow,
         r#"SELECT job.tenant_id, job.id, job.queue, job.kind, job.priority, job.run_at, job.resource_key,
                   job.worker_id, job.lease_expires_at
-           FROM jobs AS job JOIN tenants AS tenant ON tenant.id = job.tenant_id
-           WHERE job.status = 'running' AND tenant.shard = $1 AND ($2::uuid IS NULL OR job.id > $2)
+           FROM jobs AS job
+           WHERE job.status = 'running' AND ($2::uuid IS NULL OR job.id > $2)
+             AND (SELECT shard FROM tenants WHERE id = job.tenant_id) = $1
            ORDER BY job.id
            LIMIT $3"#,
         shard.0,

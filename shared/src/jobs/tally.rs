@@ -32,8 +32,9 @@ pub async fn tally_running(
         RunningTally,
         r#"SELECT job.tenant_id AS "tenant!: TenantId", job.queue AS "queue!", job.kind AS "kind!",
                   count(*) AS "running!"
-           FROM jobs AS job JOIN tenants AS tenant ON tenant.id = job.tenant_id
-           WHERE job.status = 'running' AND job.lease_expires_at > $2 AND tenant.shard = $1
+           FROM jobs AS job
+           WHERE job.status = 'running' AND job.lease_expires_at > $2
+             AND (SELECT shard FROM tenants WHERE id = job.tenant_id) = $1
            GROUP BY job.tenant_id, job.queue, job.kind
            ORDER BY job.tenant_id, job.queue, job.kind"#,
         shard.0,

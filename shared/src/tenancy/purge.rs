@@ -13,12 +13,13 @@ use crate::{
     queue::ShardId,
 };
 
-/// Tables whose rows of the tenant go, in this order: a row goes before what it refers to. People go
-/// with their memberships, see [`purge_people`]; a test compares the list with the catalogue.
+/// Tables whose rows of the tenant go, in this order: a row goes before what it refers to, and the counter
+/// before the events, since without it none can be written. People go with their memberships, see
+/// [`purge_people`]; a test compares the list with the catalogue.
 pub const PURGED_TABLES: &[&str] = &[
     "job_attempts",
-    "events",
     "event_counters",
+    "events",
     "jobs",
     "switches",
     "act_as_grants",
