@@ -106,11 +106,9 @@ fn no_interleaving_loses_a_job_exceeds_a_limit_or_leaks_a_slot() {
 async fn start() -> Stack {
     let start = DateTime::<Utc>::from_timestamp(1_900_000_000, 0).unwrap();
     let stack = Stack::start_with(StackOptions {
-        workers: 0,
-        scheduler: false,
         lease: LEASE,
         clock: Clock::manual(start),
-        ..StackOptions::default()
+        ..StackOptions::still()
     })
     .await;
     let mut owner = stack.owner().await;

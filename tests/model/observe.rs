@@ -49,6 +49,7 @@ pub struct Sight {
     pub events: Vec<Event>,
     /// By name, without the prefix.
     pub gate: BTreeMap<String, Entries>,
+    lost_keys: bool,
 }
 
 const LOOK: &str = r"
@@ -87,6 +88,7 @@ impl Sight {
             rows: rows.fetch_all(&mut *owner).await.unwrap(),
             events: events.fetch_all(owner).await.unwrap(),
             gate: gate.into_iter().collect(),
+            lost_keys: world.lost_keys,
         }
     }
 
@@ -122,9 +124,9 @@ impl Sight {
         for (name, entries) in &self.gate {
             if name.starts_with("wait:") || name.starts_with("parked:") {
                 let (pairs, _) = entries.as_chunks::<2>();
-                let scores = pairs.iter().map(|[id, score]| {
-                    let (id, score): (JobId, f64) = (id.parse().unwrap(), score.parse().unwrap());
-                    (id, score)
+                let scores = pairs.iter().map(|[waiting, score]| {
+                    let id: JobId = id_in(waiting).parse().unwrap();
+                    (id, score.parse::<f64>().unwrap())
                 });
                 lines.extend(scores);
             }
@@ -145,8 +147,8 @@ impl Sight {
                 .iter()
                 .any(|start| name.starts_with(start));
             let (entries, _) = entries.as_chunks::<2>();
-            for [id, _] in entries.iter().filter(|_| is_place) {
-                places.entry(id).or_default().push(name);
+            for [waiting, _] in entries.iter().filter(|_| is_place) {
+                places.entry(id_in(waiting)).or_default().push(name);
             }
         }
         places
@@ -163,8 +165,7 @@ impl Sight {
             "wait:",
             "parked:",
             "held:",
-            "kinds:",
-            "tenants:",
+            "waits:",
         ];
         let ready =
             ["active", "data", "inflight:", "meta:"].map(|part| format!("queue:{QUEUE}:{part}"));
@@ -173,8 +174,31 @@ impl Sight {
                 || ready.iter().any(|start| name.starts_with(start.as_str()))
         };
         let traces = self.gate.iter().filter(|(name, _)| is_trace(name));
-        traces
+        let lasting = traces.map(|(name, entries)| (name, self.that_count(name, entries)));
+        lasting
+            .filter(|(_, entries)| !entries.is_empty())
             .map(|(name, entries)| format!("{name} {entries:?}"))
             .collect()
     }
+
+    /// Of a job that Redis lost in more than one place at once, a slot that has lapsed and a claim may stay
+    /// behind. Nobody counts them.
+    fn that_count(&self, name: &str, entries: &Entries) -> Entries {
+        let is_known = |id: &String| self.gate.get("jobs").is_some_and(|jobs| jobs.contains(id));
+        let is_live = |until: &String| until.parse::<i64>().unwrap() > self.now.timestamp_millis();
+        let counts = |[id, value]: &&[String; 2]| match name {
+            "claimed" => is_known(id),
+            _ => is_live(value),
+        };
+        if !self.lost_keys || !(name == "claimed" || name.starts_with("slots:")) {
+            return entries.clone();
+        }
+        let (pairs, _) = entries.as_chunks::<2>();
+        pairs.iter().filter(counts).flatten().cloned().collect()
+    }
+}
+
+/// The id of a job as it stands in a waiting list, where an asterisk tells of a resource key.
+fn id_in(waiting: &str) -> &str {
+    waiting.trim_end_matches('*')
 }

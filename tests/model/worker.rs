@@ -1,7 +1,11 @@
 //! A worker without a process: what it knows, and the calls that it makes in the order in which the
 //! runtime makes them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redis::AsyncCommands;
@@ -105,9 +109,9 @@ impl Worker {
             .await
             .unwrap();
         if seen.is_none() {
-            stack.gate.rejoin(self.id, QUEUE).await.unwrap();
-            self.register(stack).await;
+            self.start_anew(stack).await;
         }
+        let mut fetched = Vec::new();
         for _ in 0..most {
             let Some(name): Option<String> = redis.lpop(keys.active(), None).await.unwrap() else {
                 break;
@@ -117,16 +121,37 @@ impl Worker {
                 .await
                 .unwrap();
             let entry: Option<Vec<u8>> = redis.hget(keys.data(), &name).await.unwrap();
-            let jobs = read_entry(QUEUE, &entry.unwrap_or_default());
-            self.fetched.extend(jobs.unwrap_or_default());
+            let Some(entry) = entry else {
+                // A copy of one that was claimed since: apalis-redis fails the whole fetch.
+                return self.start_anew(stack).await;
+            };
+            fetched.extend(read_entry(QUEUE, &entry).unwrap_or_default());
         }
+        self.fetched.extend(fetched);
     }
 
+    /// What the worker does when its backend failed: whatever it fetched and did not claim waits again.
+    async fn start_anew(&self, stack: &Stack) {
+        stack.gate.rejoin(self.id, QUEUE).await.unwrap();
+        self.register(stack).await;
+    }
+
+    /// A job of which it still has an attempt in hand goes on to another.
     pub async fn claim_in_gate(&mut self, stack: &Stack) {
-        if self.fetched.is_empty() {
+        let fetched = std::mem::take(&mut self.fetched);
+        let mut in_hand = self.in_hand();
+        let (fetched, passed_on): (Vec<ReadyJob>, Vec<ReadyJob>) =
+            fetched.into_iter().partition(|job| in_hand.insert(job.id));
+        if !passed_on.is_empty() {
+            let nobody = Member {
+                kinds: &[],
+                ..self.member()
+            };
+            stack.gate.claim(&nobody, &passed_on).await.unwrap();
+        }
+        if fetched.is_empty() {
             return;
         }
-        let fetched = std::mem::take(&mut self.fetched);
         let asked_at = stack.clock.now();
         let claims = stack.gate.claim(&self.member(), &fetched).await.unwrap();
         self.granted.push(Granted {
@@ -135,6 +160,17 @@ impl Worker {
             lines: fetched.into_iter().map(|job| (job.id, job.line)).collect(),
             jobs: claims.admitted,
         });
+    }
+
+    fn in_hand(&self) -> HashSet<JobId> {
+        let granted = self.granted.iter().flat_map(|granted| &granted.jobs);
+        let held = self.held.iter().map(|job| job.id);
+        let unsettled = self.unsettled.iter().map(|job| job.id);
+        granted
+            .map(|(_, id)| *id)
+            .chain(held)
+            .chain(unsettled)
+            .collect()
     }
 
     /// Claims the rows of what the gate gave, and settles what it did not get. What it answers began

@@ -66,6 +66,8 @@ pub struct World<'a> {
     gone: Vec<WorkerId>,
     /// When the epoch ends unless somebody keeps it alive.
     epoch_until: DateTime<Utc>,
+    /// Whether Redis lost a key.
+    pub lost_keys: bool,
 }
 
 pub fn tenant(index: usize) -> TenantId {
@@ -86,6 +88,7 @@ impl<'a> World<'a> {
             switches: Vec::new(),
             gone: Vec::new(),
             epoch_until: stack.clock.now(),
+            lost_keys: false,
         };
         world.tick(0).await;
         for kinds in [3, 1, 3].iter().cycle().take(WORKERS) {
@@ -377,7 +380,8 @@ impl<'a> World<'a> {
     }
 
     /// Removes one of the keys of the gate; those of apalis-redis stay.
-    async fn lose(&self, key: Pick) {
+    async fn lose(&mut self, key: Pick) {
+        self.lost_keys = true;
         let prefix = self.prefix();
         let mut redis = self.stack.gate.connection();
         let mut keys: Vec<String> = redis.keys(format!("{prefix}*")).await.unwrap();

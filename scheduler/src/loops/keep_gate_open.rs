@@ -73,7 +73,7 @@ async fn is_believed(context: &Context) -> Result<bool, LoopError> {
     }
     let mut tx = context.database.engine().statement().await?;
     let epoch = select_gate_epoch(&mut tx, context.gate.shard()).await?;
-    let believed = opening.epoch == Some(epoch) && opening.same_server;
+    let believed = opening.epoch == Some(epoch) && opening.as_opened;
     if !believed {
         tracing::warn!(?opening, epoch, "the gate is not the one that was opened");
     }

@@ -1,7 +1,8 @@
 //! Whether admission is open, and under which epoch.
 //!
 //! A gate is believed only while three things agree: its epoch is the one in the record, the Redis
-//! process that answers is the one that was opened, and the heartbeats kept the epoch alive. Otherwise
+//! process that answers is the one that was opened, by a program that means the same by its keys, and the
+//! heartbeats kept the epoch alive. Otherwise
 //! what Redis holds may be old, so it is emptied and filled anew. Of two refills at once the newer one
 //! wins: each names its epoch with every write, and `lua/begin.lua` shuts the older one out.
 
@@ -16,8 +17,9 @@ pub struct Opening {
     pub epoch: Option<i64>,
     /// The epoch of the newest refill that has begun here; 0 = none.
     pub raised: i64,
-    /// Whether the Redis process is the one that was opened. True where it does not say who it is.
-    pub same_server: bool,
+    /// Whether the Redis process is the one that was opened, and its keys mean what they mean to this
+    /// program. A process that does not say who it is counts as the same.
+    pub as_opened: bool,
 }
 
 /// Keys looked through by one step of emptying.
@@ -26,19 +28,13 @@ const SCANNED: usize = 1000;
 impl Gate {
     /// The gate's own state, to be compared with the record's epoch.
     pub async fn opening(&self) -> Result<Opening, GateError> {
-        let keys = ["epoch", "raised", "server"].map(|name| self.key(name));
-        let (epoch, raised, server): (Option<i64>, Option<i64>, Option<String>) = self
-            .connection
-            .clone()
-            .mget(&keys)
-            .await
-            .map_err(GateError::call("read the epoch"))?;
-        let server = server.unwrap_or_default();
-        let answers = self.server().await;
+        let call = self.begin(&self.scripts.opening);
+        let (epoch, raised, as_opened): (String, i64, bool) =
+            self.invoke("say whether admission is open", &call).await?;
         Ok(Opening {
-            epoch,
-            raised: raised.unwrap_or(0),
-            same_server: server.is_empty() || answers.is_empty() || server == answers,
+            epoch: epoch.parse().ok(),
+            raised,
+            as_opened,
         })
     }
 
@@ -131,7 +127,7 @@ fn is_refilled(name: &str) -> bool {
     let kept = [
         "workers:", "members:", "fleet:", "seen:", "vtime:", "clock:",
     ];
-    let kept_whole = ["queues", "cost", "raised", "epoch", "server"];
+    let kept_whole = ["queues", "cost", "raised", "epoch", "server", "layout"];
     let is_registration = name.starts_with("queue:")
         && (name.ends_with(":workers") || name.contains(":workers:metadata:"));
     !(is_registration

@@ -2,9 +2,12 @@
 
 use redis::Script;
 
-/// What every script begins with: the keys, the rules of admission, the ways out.
-const PRELUDE: [&str; 3] = [
+/// What every script begins with: the keys, what waits, the way to the workers, the rules of admission,
+/// the ways out.
+const PRELUDE: [&str; 5] = [
     include_str!("lua/prelude.lua"),
+    include_str!("lua/waiting.lua"),
+    include_str!("lua/ready.lua"),
     include_str!("lua/admission.lua"),
     include_str!("lua/release.lua"),
 ];
@@ -20,7 +23,12 @@ macro_rules! scripts {
         impl Scripts {
             pub(super) fn new() -> Self {
                 let prelude = PRELUDE.concat();
-                let script = |body: &str| Script::new(&format!("{prelude}\n{body}"));
+                // Wherever the body returns, what it left to be written is written.
+                let script = |body: &str| {
+                    Script::new(&format!(
+                        "{prelude}\nlocal function run()\n{body}\nend\nlocal answer = run()\nwrite_rest()\nreturn answer"
+                    ))
+                };
                 Self {
                     $($name: script(include_str!(concat!("lua/", stringify!($name), ".lua"))),)*
                 }
@@ -39,6 +47,7 @@ scripts!(
     reap,
     expiring,
     extend,
+    opening,
     begin,
     empty,
     open,

@@ -108,8 +108,8 @@ impl Gate {
 
     /// The tenants with waiting jobs in a queue, sorted.
     pub async fn waiting_tenants(&self, queue: &str) -> Result<Vec<TenantId>, GateError> {
-        let names: Vec<String> = redis::cmd("SMEMBERS")
-            .arg(self.key(&format!("tenants:{queue}")))
+        let names: Vec<String> = redis::cmd("HKEYS")
+            .arg(self.key(&format!("waits:{queue}")))
             .query_async(&mut self.connection.clone())
             .await
             .map_err(GateError::call("list waiting tenants"))?;

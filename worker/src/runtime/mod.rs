@@ -13,7 +13,7 @@
 //! | `drain` | a stop: nothing new, a limit for what runs, the rest handed back |
 //!
 //! `assignment` says which queue and kinds this process works on, `inflight` is the list of what it
-//! has in hand, `capacity` how much that may be, `cancel` ends what is not wanted any more. Claims,
+//! has in hand, `held` keeps two attempts of one job apart, `capacity` how much that may be, `cancel` ends what is not wanted any more. Claims,
 //! verdicts and settlements collect while one round trip is under way and go together in the next
 //! (`unity_shared::batch`).
 
@@ -25,6 +25,7 @@ mod drain;
 mod execute;
 mod finish;
 mod heartbeat;
+mod held;
 mod inflight;
 mod progress;
 mod register;

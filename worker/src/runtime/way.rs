@@ -19,9 +19,10 @@ use unity_shared::{
 use super::{
     claim::{Claimed, Claimer},
     execute::execute,
+    held::Held,
     inflight::InFlight,
     source::ReadyEntry,
-    tally::{Tally, outcome_of},
+    tally::Tally,
 };
 use crate::handler::Registry;
 
@@ -33,6 +34,7 @@ pub(super) struct Way {
     pub finishes: Batcher<Finish, bool>,
     pub settlements: Batcher<Settled, ()>,
     pub inflight: InFlight,
+    pub held: Held,
     pub registry: Arc<Registry>,
     pub reports: Batcher<Report, ()>,
     pub tally: Arc<Tally>,
@@ -43,6 +45,10 @@ pub(super) struct Way {
 /// A job of a shared entry that gets no place here for so long goes on to another worker: those in
 /// front of it were expected to be short.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long a job waits for its last attempt here to end, whose lease is lost: longer than a handler is
+/// given to let go. Then it goes on to another worker.
+const LAST_ATTEMPT: Duration = Duration::from_secs(2);
 
 /// The jobs of an entry, each in a place of its own.
 pub(super) async fn run_entry(entry: ReadyEntry, way: Data<Way>) -> Result<(), BoxDynError> {
@@ -80,6 +86,9 @@ pub(super) async fn run_entry(entry: ReadyEntry, way: Data<Way>) -> Result<(), B
 /// One job, until its slot is free again.
 async fn run_job(job: ReadyJob, place: OwnedSemaphorePermit, way: Data<Way>) {
     let (line, id) = (Arc::clone(&job.line), job.id);
+    let Some(_held) = way.held.take(id, LAST_ATTEMPT).await else {
+        return way.claimer.pass_on(&[job]).await;
+    };
     let (ran, keyed, waits_again) = match way.claims.call(job).await {
         Some(Claimed::Job(job, asked)) => {
             let keyed = job.resource_key.is_some();
@@ -132,7 +141,7 @@ async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, boo
         return (ran, false);
     };
     let handed_back = matches!(verdict, Verdict::HandedBack);
-    let outcome = outcome_of(&verdict);
+    let outcome = verdict.outcome();
     let finish = Finish {
         lease,
         started_at: job.attempt_started_at,
@@ -141,6 +150,6 @@ async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, boo
     let counted = way.finishes.call(finish).await.unwrap_or(false);
     way.tally.count(&job.kind, outcome, ran);
     let seconds = ran.as_secs_f64();
-    tracing::info!(outcome, counted, seconds, "attempt ended");
+    tracing::info!(outcome = outcome.name(), counted, seconds, "attempt ended");
     (ran, handed_back && counted)
 }

@@ -25,17 +25,6 @@ local function holder_of(tenant, resource, id)
   if until_ms and tonumber(until_ms) > now - lease then return holder end
 end
 
-local function park(id, job, score)
-  call('ZADD', key('parked', job.tenant, job.resource), score, id)
-  call('ZADD', key('held', job.queue, job.tenant), score, id)
-end
-
-local function unpark(id, job)
-  if job.resource == '' then return end
-  call('ZREM', key('parked', job.tenant, job.resource), id)
-  call('ZREM', key('held', job.queue, job.tenant), id)
-end
-
 -- Free places of the fleet: in all, and for each kind. Workers may differ in what they can run.
 local function room(queue)
   local free, used = {}, 0
@@ -47,65 +36,40 @@ local function room(queue)
   return (fleet(queue)[''] or 0) - used, free
 end
 
--- A job's list, kind and tenant in the lists of those that wait.
-local function note_waiting(job)
-  if call('SADD', key('kinds', job.queue, job.tenant), job.kind) == 1 then
-    call('SADD', key('tenants', job.queue), job.tenant)
-    call('SADD', key('seen', job.queue), job.kind)
-  end
-end
-
-local function push_waiting(id, job)
-  call('ZADD', key('wait', job.queue, job.tenant, job.kind), job.score, id)
-  note_waiting(job)
-end
-
--- After a waiting list was taken from: nothing is left of it, or of its tenant, in the lists of those
--- that wait. Answers whether nothing of the tenant waits in this queue.
-local function tidy_waiting(queue, tenant, kind)
-  if call('EXISTS', key('wait', queue, tenant, kind)) == 1 then return false end
-  call('SREM', key('kinds', queue, tenant), kind)
-  if call('EXISTS', key('kinds', queue, tenant)) == 1 then return false end
-  call('SREM', key('tenants', queue), tenant)
-  return true
-end
-
-local function remove_waiting(id, job)
-  if call('ZREM', key('wait', job.queue, job.tenant, job.kind), id) == 1 then
-    tidy_waiting(job.queue, job.tenant, job.kind)
-  end
-end
-
--- Puts the tenant where its next turn is due, if it has something to run and may run it. A tenant
--- that was away does not bring back credit for the time it had nothing to do.
+-- Puts tenants where their next turn is due: those that are not in the ring, have something to run and may
+-- run it. One that was away does not bring back credit for the time it had nothing to do.
 local known_clock = {}
 local function clock_of(queue)
   known_clock[queue] = known_clock[queue] or tonumber(call('GET', key('clock', queue)) or '0')
   return known_clock[queue]
 end
-local function enter_ring(queue, tenant)
-  if call('EXISTS', key('kinds', queue, tenant)) == 0 or obstacle_of_tenant(tenant) then return end
-  local clock = clock_of(queue)
-  local own = tonumber(call('HGET', key('vtime', queue), tenant) or '0')
-  call('ZADD', key('ring', queue), 'NX', math.max(clock, own), tenant)
-end
 
--- The same for many. Those that are in the ring already, mostly nearly all, are known by one look.
-local function enter_missing(queue, tenants)
-  local missing = {}
-  for first = 1, #tenants, 2000 do
-    local last = math.min(first + 1999, #tenants)
-    local turns = call('ZMSCORE', key('ring', queue), unpack(tenants, first, last))
-    for i = first, last do
-      if not turns[i - first + 1] then missing[#missing + 1] = tenants[i] end
-    end
+local function enter_ring(queue, tenants)
+  local missing, ring = {}, key('ring', queue)
+  for i, time in ipairs(scores(ring, tenants)) do
+    if not time then missing[#missing + 1] = tenants[i] end
   end
-  learn_limits(missing)
-  for _, tenant in ipairs(missing) do enter_ring(queue, tenant) end
+  learn_waits(queue, missing)
+  local waiting = {}
+  for _, tenant in ipairs(missing) do
+    if #waiting_kinds(queue, tenant) > 0 then waiting[#waiting + 1] = tenant end
+  end
+  learn_limits(waiting)
+  learn_running(waiting)
+  local entering = {}
+  for _, tenant in ipairs(waiting) do
+    if not obstacle_of_tenant(tenant) then entering[#entering + 1] = tenant end
+  end
+  local places = {}
+  for i, own in ipairs(fields('vtime:' .. queue, entering)) do
+    places[#places + 1] = math.max(clock_of(queue), tonumber(own or '0'))
+    places[#places + 1] = entering[i]
+  end
+  bulk('ZADD', ring, places)
 end
 
 local function enter_rings(tenants)
-  for _, queue in ipairs(each_queue()) do enter_missing(queue, tenants) end
+  for _, queue in ipairs(each_queue()) do enter_ring(queue, tenants) end
 end
 
 -- A script runs alone, so what it may do is bounded: tenants brought back to the ring, turns that gave
@@ -120,8 +84,10 @@ local parked_here = 0
 local function enter_some(queue)
   local cursor = call('HGET', P .. 'entering', queue)
   if not cursor then return end
-  local page = call('SSCAN', key('tenants', queue), cursor, 'COUNT', TENANTS_AT_ONCE)
-  enter_missing(queue, page[2])
+  local page = call('HSCAN', key('waits', queue), cursor, 'COUNT', TENANTS_AT_ONCE)
+  local tenants = {}
+  for i = 1, #page[2], 2 do tenants[#tenants + 1] = page[2][i] end
+  enter_ring(queue, tenants)
   if page[1] == '0' then
     call('HDEL', P .. 'entering', queue)
   else
@@ -147,15 +113,26 @@ local SHORTEST = 0.2
 local LONGEST_DEBT = 10000
 
 -- What a job costs in virtual time before it is known how long it runs: what such jobs lately took, or
--- a whole turn where there were none. `charge` puts it right afterwards.
+-- a whole turn where there were none. `charge` puts it right afterwards. Names are those of `cost`.
 local known_cost = {}
+local function cost_name(tenant, kind)
+  return tenant .. '\t' .. kind
+end
+
+local function learn_costs(names)
+  local unknown = missing_in(known_cost, names)
+  for i, cost in ipairs(fields('cost', unknown)) do known_cost[unknown[i]] = tonumber(cost or '') or false end
+end
+
+-- nil = neither the tenant nor anybody else had such a job yet.
+local function known_cost_of(tenant, kind)
+  local own, of_kind = cost_name(tenant, kind), cost_name('', kind)
+  if known_cost[own] == nil or known_cost[of_kind] == nil then learn_costs({own, of_kind}) end
+  return known_cost[own] or known_cost[of_kind] or nil
+end
+
 local function expected_cost(tenant, kind)
-  local name = tenant .. '\t' .. kind
-  if not known_cost[name] then
-    local known = call('HMGET', P .. 'cost', name, '\t' .. kind)
-    known_cost[name] = tonumber(known[1] or known[2] or TURN)
-  end
-  return known_cost[name]
+  return known_cost_of(tenant, kind) or TURN
 end
 
 -- What a job adds to its tenant's virtual time when it is admitted.
@@ -185,98 +162,11 @@ local function grant(line, ids, keys)
   for id, resource in pairs(keys) do call('HSET', key('holders', tenant), resource, id) end
 end
 
--- Jobs expected to take less than this (ms) share an entry of the ready list: carrying each by itself
--- would cost more than running it.
-local BRIEF = 1
-local MOST_IN_ENTRY = 50
-
--- So many that the places of a worker are not taken by a single entry.
-local function most_in_entry(queue)
-  local workers = math.max(1, call('HLEN', key('members', queue)))
-  local places = (fleet(queue)[''] or 0) / workers
-  return math.min(math.max(1, math.floor(places / 8)), MOST_IN_ENTRY)
-end
-
--- An entry has a text for each line in it: tenant \t kind \t id,id. It goes by the name of its first job.
-local function add_to(entry, line, ids, first, last)
-  entry[#entry + 1] = line.tenant .. '\t' .. line.kind .. '\t' .. table.concat(ids, ',', first, last)
-  entry.name = entry.name or ids[first]
-  entry.count = (entry.count or 0) + last - first + 1
-end
-
--- Puts granted jobs into entries.
-local function pack(entries, line, ids, cost, most)
-  local brief = cost < BRIEF
-  local next_one = 1
-  while next_one <= #ids do
-    local entry = entries[#entries]
-    if not (brief and entry and entry.brief and entry.count < most) then
-      entry = {brief = brief}
-      entries[#entries + 1] = entry
-    end
-    local room = brief and most - (entry.count or 0) or 1
-    local last = math.min(next_one + room - 1, #ids)
-    add_to(entry, line, ids, next_one, last)
-    next_one = last + 1
-  end
-end
-
--- Entries go to the workers through apalis-redis' ready list.
-local function hand_over(queue, entries)
-  if #entries == 0 then return end
-  local base = key('queue', queue)
-  local data, names = {}, {}
-  for i, entry in ipairs(entries) do
-    names[i] = entry.name
-    data[#data + 1] = entry.name
-    data[#data + 1] = table.concat(entry, '\n') .. (entry.count == 1 and PADDING or '')
-    call('HSET', base .. ':meta:' .. entry.name, 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
-  end
-  bulk('HSET', base .. ':data', data)
-  bulk('RPUSH', base .. ':active', names)
-  call('PUBLISH', key('wake', queue), #names)
-end
-
--- What apalis-redis holds of entries that were handed over.
-local function forget_ready(queue, names)
-  if #names == 0 then return end
-  local base = key('queue', queue)
-  local metas = {}
-  for i, id in ipairs(names) do metas[i] = base .. ':meta:' .. id end
-  bulk('HDEL', base .. ':data', names)
-  for first = 1, #metas, 2000 do call('DEL', unpack(metas, first, math.min(first + 1999, #metas))) end
-end
-
--- The lines of an entry, each with its ids; none if there is no entry of this name.
-local function entry_of(queue, name)
-  local text = call('HGET', key('queue', queue) .. ':data', name)
-  local lines = {}
-  for tenant, kind, ids in string.gmatch(text or '', '([^\t\n]*)\t([^\t\n]*)\t([^\n ]*)') do
-    lines[#lines + 1] = {queue = queue, tenant = tenant, kind = kind, ids = split(ids)}
-  end
-  return lines
-end
-
--- Takes a job out of the ready list; the others of its entry go on. One that travels under another's
--- name is left there: its slot is gone, so nobody can claim it.
-local function take_from_ready(queue, id)
-  local lines = entry_of(queue, id)
-  if #lines == 0 then return end
-  call('LREM', key('queue', queue, 'active'), 1, id)
-  forget_ready(queue, {id})
-  table.remove(lines[1].ids, 1)
-  local rest = {}
-  for _, line in ipairs(lines) do
-    if #line.ids > 0 then add_to(rest, line, line.ids, 1, #line.ids) end
-  end
-  if #rest > 0 then hand_over(queue, {rest}) end
-end
-
 -- The kind of the tenant's next job among those that may run: highest priority, then earliest. Also
 -- answers whether it is the only one.
 local function next_kind(queue, tenant, free)
   local best, best_score, only = nil, nil, true
-  local kinds = call('SMEMBERS', key('kinds', queue, tenant))
+  local kinds = waiting_kinds(queue, tenant)
   for _, kind in ipairs(kinds) do
     if (free[kind] or 0) > 0 and not obstacle_of_kind(queue, tenant, kind) then
       if #kinds == 1 then return kind, true end
@@ -287,7 +177,7 @@ local function next_kind(queue, tenant, free)
           best, best_score = kind, tonumber(head[2])
         end
       else
-        tidy_waiting(queue, tenant, kind)
+        note_empty(queue, tenant, kind)
       end
     end
   end
@@ -306,6 +196,19 @@ local function length_of_turn(tenant, kind, most, others)
   return math.max(1, count)
 end
 
+-- Infos of those waiting jobs that have a resource key, by the names under which they wait.
+local function infos_of_keyed(popped)
+  local names, ids, infos = {}, {}, {}
+  for i = 1, #popped, 2 do
+    if is_keyed(popped[i]) then
+      names[#names + 1] = popped[i]
+      ids[#ids + 1] = id_of(popped[i])
+    end
+  end
+  for i, text in ipairs(fields('jobs', ids)) do infos[names[i]] = parse(text) end
+  return infos
+end
+
 -- The jobs of a tenant's turn, at most `most`, all of one line: the line, its ids and their resource
 -- keys, and whether nothing more of the tenant waits. A job whose resource key is taken is parked on the
 -- way; its holder brings it back. Where too many are parked for one script there is no line, but `more`.
@@ -318,37 +221,35 @@ local function take_turn(queue, tenant, free, most, others)
     -- Behind one that was parked there often are more of its key.
     look = math.max(look, count)
     local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), look)
-    local ids, due = {}, {}
-    for i = 1, #popped, 2 do
-      ids[#ids + 1] = popped[i]
-      due[#due + 1] = popped[i + 1]
-    end
-    local texts = #ids > 0 and fields('jobs', ids) or {}
+    local infos = infos_of_keyed(popped)
     local taken, keys, over = {}, {}, {}
-    for i, id in ipairs(ids) do
-      local resource = resource_of(texts[i])
-      if not texts[i] then
-        -- The gate does not know it any more: if its row waits, the sweeper offers it.
-      elseif resource ~= '' and (held[resource] or holder_of(tenant, resource, id)) then
-        held[resource] = true
-        park(id, parse(texts[i]), due[i])
+    for i = 1, #popped, 2 do
+      local name, score = popped[i], popped[i + 1]
+      local job, id = infos[name], id_of(name)
+      if is_keyed(name) and not job then
+        -- The gate does not know its key any more: if its row waits, the sweeper offers it.
+      elseif job and (held[job.resource] or holder_of(tenant, job.resource, id)) then
+        held[job.resource] = true
+        park(id, job, score)
         parked_here = parked_here + 1
       elseif #taken < count then
         taken[#taken + 1] = id
-        if resource ~= '' then
-          held[resource] = true
-          keys[id] = resource
+        if job then
+          held[job.resource] = true
+          keys[id] = job.resource
         end
       else
-        over[#over + 1] = due[i]
-        over[#over + 1] = id
+        over[#over + 1] = score
+        over[#over + 1] = name
       end
     end
     local is_last = false
     if #over > 0 then
       bulk('ZADD', key('wait', queue, tenant, kind), over)
-    elseif #popped < 2 * look or not only then
-      is_last = tidy_waiting(queue, tenant, kind)
+    elseif #popped < 2 * look then
+      is_last = note_empty(queue, tenant, kind)
+    elseif not only then
+      is_last = note_if_empty(queue, tenant, kind)
     end
     if #taken > 0 then
       return {line = {queue = queue, tenant = tenant, kind = kind}, ids = taken, keys = keys, is_last = is_last}
@@ -361,21 +262,90 @@ end
 -- A tenant that may run, but only kinds whose workers are all busy, leaves the ring until one of them
 -- has a free place; it would hold up those behind it.
 local function await_place(queue, tenant, free)
-  for _, kind in ipairs(call('SMEMBERS', key('kinds', queue, tenant))) do
+  for _, kind in ipairs(waiting_kinds(queue, tenant)) do
     if (free[kind] or 0) <= 0 and not obstacle_of_kind(queue, tenant, kind) then
-      call('SADD', key('awaiting', queue, kind), tenant)
+      later('SADD', key('awaiting', queue, kind), {tenant})
     end
   end
 end
 
 local function call_back(queue, free)
+  local called = {}
   for kind, places in pairs(free) do
     if places > 0 then
       for _, tenant in ipairs(call('SPOP', key('awaiting', queue, kind), math.min(places, 100))) do
-        enter_ring(queue, tenant)
+        called[#called + 1] = tenant
       end
     end
   end
+  enter_ring(queue, called)
+end
+
+-- The turns that come next, in their order: the front of the ring, looked at in parts, so that what is to
+-- be known of each tenant is asked for all of a part at once. What becomes of a turn is written when the
+-- next part is read, and at the end.
+local LOOK_AHEAD = 50
+
+local function front_of(queue)
+  return {queue = queue, ring = key('ring', queue), tenants = {}, times = {}, at = 1, moved = {}}
+end
+
+local function write_front(front)
+  local places, gone = {}, {}
+  for tenant, time in pairs(front.moved) do
+    if time then
+      places[#places + 1] = time
+      places[#places + 1] = tenant
+    else
+      gone[#gone + 1] = tenant
+    end
+  end
+  bulk('ZADD', front.ring, places)
+  bulk('ZREM', front.ring, gone)
+  front.moved = {}
+end
+
+local function look_ahead(front, places)
+  write_front(front)
+  -- A turn takes a place at least, and of two it is known whether somebody else waits.
+  local most = math.max(2, math.min(LOOK_AHEAD, places))
+  local found = call('ZRANGE', front.ring, 0, most - 1, 'WITHSCORES')
+  front.tenants, front.times, front.at = {}, {}, 1
+  for i = 1, #found, 2 do
+    front.tenants[#front.tenants + 1] = found[i]
+    front.times[#front.times + 1] = tonumber(found[i + 1])
+  end
+  front.is_all = #front.tenants < most
+  learn_limits(front.tenants)
+  learn_running(front.tenants)
+  learn_waits(front.queue, front.tenants)
+  local names = {}
+  for kind in pairs(kinds_of(front.queue)) do names[#names + 1] = cost_name('', kind) end
+  for _, tenant in ipairs(front.tenants) do
+    for _, kind in ipairs(waiting_kinds(front.queue, tenant)) do names[#names + 1] = cost_name(tenant, kind) end
+  end
+  learn_costs(names)
+end
+
+-- Whose turn it is, when it was due, and whether anybody else waits for one; nil = nobody waits.
+local function next_turn(front, places)
+  if front.at > #front.tenants and not front.is_all then look_ahead(front, places) end
+  local at = front.at
+  front.at = at + 1
+  return front.tenants[at], front.times[at], at < #front.tenants or not front.is_all
+end
+
+-- When the tenant's next turn is due, if it has one; nil = it leaves the ring.
+local function put_turn(front, tenant, time)
+  front.moved[tenant] = time or false
+  if not time then return end
+  local last = #front.tenants
+  -- Behind what was looked at there may be others that come first.
+  if not front.is_all and time >= front.times[last] then return end
+  local at = last + 1
+  while at > front.at and front.times[at - 1] > time do at = at - 1 end
+  table.insert(front.tenants, at, tenant)
+  table.insert(front.times, at, time)
 end
 
 -- Takes turns among the tenants of a queue until the fleet is full or nobody may run more.
@@ -385,17 +355,15 @@ local function admit(queue)
   local free, free_of = room(queue)
   if free <= 0 then return 0 end
   call_back(queue, free_of)
-  local ring = key('ring', queue)
-  local entries, granted, vtimes, clock = {}, 0, {}, nil
-  local most = most_in_entry(queue)
-  local aside, idle_turns = {}, 0
+  local front, most = front_of(queue), most_in_entry(queue)
+  local entries, granted, idle_turns, clock = {}, 0, 0, nil
+  local aside = {}
   while free > 0 do
     if idle_turns >= IDLE_TURNS then
       unfinished = true
       break
     end
-    local first = call('ZRANGE', ring, 0, 1, 'WITHSCORES')
-    local tenant, others = first[1], first[3] ~= nil
+    local tenant, due, others = next_turn(front, free)
     if not tenant then break end
     local may_run = not obstacle_of_tenant(tenant)
     local turn = may_run and take_turn(queue, tenant, free_of, free, others) or {}
@@ -404,35 +372,29 @@ local function admit(queue)
       grant(line, ids, turn.keys)
       pack(entries, line, ids, expected_cost(tenant, line.kind), most)
       granted = granted + #ids
-      clock = tonumber(first[2])
-      vtimes[tenant] = clock + #ids * price(tenant, line.kind)
-      if turn.is_last then call('ZREM', ring, tenant) else call('ZADD', ring, vtimes[tenant], tenant) end
+      clock = due
+      local after = due + #ids * price(tenant, line.kind)
+      later_field(key('vtime', queue), tenant, after)
+      put_turn(front, tenant, not turn.is_last and after or nil)
       free = free - #ids
       free_of[line.kind] = free_of[line.kind] - #ids
     else
       idle_turns = idle_turns + 1
-      call('ZREM', ring, tenant)
+      put_turn(front, tenant, nil)
       if turn.more then
-        aside[#aside + 1] = first[2]
+        aside[#aside + 1] = due
         aside[#aside + 1] = tenant
+        unfinished = true
       elseif may_run then
         await_place(queue, tenant, free_of)
       end
     end
   end
-  if #aside > 0 then
-    bulk('ZADD', ring, aside)
-    unfinished = true
-  end
+  write_front(front)
+  bulk('ZADD', front.ring, aside)
   if clock then
     call('SET', key('clock', queue), clock)
     known_clock[queue] = clock
-    local pairs_of = {}
-    for tenant, vtime in pairs(vtimes) do
-      pairs_of[#pairs_of + 1] = tenant
-      pairs_of[#pairs_of + 1] = vtime
-    end
-    bulk('HSET', key('vtime', queue), pairs_of)
   end
   write_rest()
   hand_over(queue, entries)

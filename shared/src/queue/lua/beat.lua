@@ -4,14 +4,14 @@
 -- (ms), ARGV[9..] = id, info for each claim
 -- Returns the ids that belong to another worker now.
 local worker, queue = ARGV[4], ARGV[5]
-call('SADD', P .. 'queues', queue)
+note_queue(queue)
 call('ZADD', key('workers', queue), now + tonumber(ARGV[8]), worker)
 local member = ARGV[6] .. '\t' .. ARGV[7]
 if call('HGET', key('members', queue), worker) ~= member or call('EXISTS', key('fleet', queue)) == 0 then
   call('HSET', key('members', queue), worker, member)
   count_fleet(queue)
 end
-for kind in string.gmatch(ARGV[7], '[^,]+') do call('SADD', key('seen', queue), kind) end
+for _, kind in ipairs(split(ARGV[7])) do note_kind(queue, kind) end
 -- apalis-redis skips its own heartbeat while a fetched batch is buffered; without this line its
 -- orphan scan would take the batch of a busy worker for lost.
 if call('EXISTS', key('queue', queue, 'workers')) == 1 then

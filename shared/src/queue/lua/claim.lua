@@ -13,24 +13,33 @@ local own = claim_of(worker)
 -- A slot that was given a moment ago is not renewed: the lease counts from then.
 local FRESH = 0.95
 local oldest = now + lease
-local lines, all = {}, {}
+local lines, all, of_kind = {}, {}, {}
 for i = 8, #ARGV, 3 do
   local line = {queue = queue, tenant = ARGV[i], kind = ARGV[i + 1], ids = split(ARGV[i + 2])}
   lines[#lines + 1] = line
-  for _, id in ipairs(line.ids) do all[#all + 1] = id end
+  of_kind[line.kind] = of_kind[line.kind] or {}
+  for _, id in ipairs(line.ids) do
+    all[#all + 1] = id
+    table.insert(of_kind[line.kind], id)
+  end
+end
+-- Both halves of a slot end together; the fleet's tells of all tenants at once.
+local ends = {}
+for kind, ids in pairs(of_kind) do
+  for i, until_ms in ipairs(scores(key('admitted', queue, kind), ids)) do ends[ids[i]] = until_ms end
 end
 local is_taken = {}
 for i, claim in ipairs(fields('claimed', all)) do is_taken[all[i]] = claim end
 local words, foreign = {}, {}
 for _, line in ipairs(lines) do
-  local ends, word, live_ones, earliest = scores(key('slots', line.tenant), line.ids), {}, {}, now + lease
+  local word, live_ones, earliest = {}, {}, now + lease
   for n, id in ipairs(line.ids) do
-    if epoch and ends[n] > now and not is_taken[id] then
+    if epoch and (ends[id] or 0) > now and not is_taken[id] then
       -- Of two copies of an id the first counts.
       is_taken[id] = own
       word[n] = can_run[line.kind] and 'y' or 'o'
       live_ones[#live_ones + 1] = id
-      earliest = math.min(earliest, ends[n])
+      earliest = math.min(earliest, ends[id])
     else
       word[n] = 'n'
     end
@@ -55,6 +64,5 @@ end
 local entries = split(ARGV[7])
 forget_ready(queue, entries)
 if #entries > 0 then bulk('SREM', key('queue', queue, 'inflight', worker), entries) end
-write_rest()
 hand_over(queue, foreign)
 return {epoch or '', now + lease - oldest, unpack(words)}

@@ -23,8 +23,8 @@ for n, id in ipairs(ids) do
       unpark(id, job)
       call('HSET', P .. 'jobs', id, text)
       call('HSETNX', P .. 'claimed', id, claim_of(worker))
-      call('SADD', P .. 'queues', job.queue)
-      call('SADD', key('seen', job.queue), job.kind)
+      note_queue(job.queue)
+      note_kind(job.queue, job.kind)
     end
     call('ZADD', slots, 'GT', until_ms, id)
     call('ZADD', admitted, 'GT', until_ms, id)

@@ -12,8 +12,7 @@ for _, queue in ipairs(each_queue()) do
     call('HDEL', P .. 'cost', tenant .. '\t' .. kind)
     call('HDEL', P .. 'paused', tenant .. '\t' .. kind)
   end
-  call('DEL', key('kinds', queue, tenant))
-  call('SREM', key('tenants', queue), tenant)
+  call('HDEL', key('waits', queue), tenant)
   call('ZREM', key('ring', queue), tenant)
   call('HDEL', key('vtime', queue), tenant)
 end

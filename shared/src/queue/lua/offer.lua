@@ -2,16 +2,27 @@
 -- Offering a known job again changes nothing.
 -- ARGV[4..] = for each line: queue, tenant, kind, how many, then id, score and info for each job
 -- Returns how many were new.
-local taken, queues = 0, {}
+local lines, ids, tenants = {}, {}, {}
 local i = 4
 while i <= #ARGV do
-  local line, count = {queue = ARGV[i], tenant = ARGV[i + 1], kind = ARGV[i + 2]}, tonumber(ARGV[i + 3])
-  local ids = {}
-  for n = 1, count do ids[n] = ARGV[i + 1 + 3 * n] end
-  local known, new, waiting, holders = fields('jobs', ids), {}, {}, {}
-  for n, id in ipairs(ids) do
-    if not known[n] then
-      local score, text = ARGV[i + 2 + 3 * n], ARGV[i + 3 + 3 * n]
+  local line = {queue = ARGV[i], tenant = ARGV[i + 1], kind = ARGV[i + 2], count = tonumber(ARGV[i + 3]), at = i + 4}
+  lines[#lines + 1] = line
+  for at = line.at, line.at + 3 * line.count - 1, 3 do ids[#ids + 1] = ARGV[at] end
+  tenants[line.queue] = tenants[line.queue] or {}
+  table.insert(tenants[line.queue], line.tenant)
+  i = line.at + 3 * line.count
+end
+for queue, some in pairs(tenants) do
+  note_queue(queue)
+  learn_waits(queue, some)
+end
+local known, nth, taken = fields('jobs', ids), 0, 0
+for _, line in ipairs(lines) do
+  local new, waiting, holders = {}, {}, {}
+  for at = line.at, line.at + 3 * line.count - 1, 3 do
+    nth = nth + 1
+    if not known[nth] then
+      local id, score, text = ARGV[at], ARGV[at + 1], ARGV[at + 2]
       local resource = resource_of(text)
       if resource ~= '' and holders[resource] == nil then
         holders[resource] = holder_of(line.tenant, resource, '') or false
@@ -21,24 +32,21 @@ while i <= #ARGV do
         park(id, parse(text), score)
       else
         waiting[#waiting + 1] = score
-        waiting[#waiting + 1] = id
+        waiting[#waiting + 1] = name_of(id, resource)
       end
       new[#new + 1] = id
       new[#new + 1] = text
     end
   end
   taken = taken + #new / 2
-  bulk('HSET', P .. 'jobs', new)
+  later('HSET', P .. 'jobs', new)
   if #waiting > 0 then
     bulk('ZADD', key('wait', line.queue, line.tenant, line.kind), waiting)
     note_waiting(line)
-    if not queues[line.queue] then
-      call('SADD', P .. 'queues', line.queue)
-      queues[line.queue] = true
-    end
-    enter_ring(line.queue, line.tenant)
   end
-  i = i + 4 + 3 * count
 end
-for queue in pairs(queues) do admit(queue) end
+for queue, some in pairs(tenants) do
+  enter_ring(queue, some)
+  admit(queue)
+end
 return taken

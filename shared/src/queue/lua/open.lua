@@ -12,12 +12,13 @@ for i = 7, #ARGV, 4 do
   call('ZADD', key('slots', job.tenant), until_ms, id)
   if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), until_ms, id) end
   call('ZADD', key('admitted', job.queue, job.kind), until_ms, id)
-  call('SADD', P .. 'queues', job.queue)
-  call('SADD', key('seen', job.queue), job.kind)
+  note_queue(job.queue)
+  note_kind(job.queue, job.kind)
   if job.resource ~= '' then call('HSET', key('holders', job.tenant), job.resource, id) end
 end
 if ARGV[5] == '1' then
   call('SET', P .. 'server', ARGV[6])
+  call('SET', P .. 'layout', LAYOUT)
   call('SET', P .. 'epoch', ARGV[4], 'PX', epoch_life)
   admit_all()
 end

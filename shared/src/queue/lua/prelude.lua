@@ -1,5 +1,5 @@
--- What every script of the gate shares. A script is sent as this text, `admission.lua`,
--- `release.lua` and its own.
+-- What every script of the gate shares. A script is sent as this text, `waiting.lua`, `ready.lua`,
+-- `admission.lua`, `release.lua` and its own, which is a function: `scripts.rs` puts them together.
 --
 -- Keys, each behind the shard's prefix P. No name in them can hold a colon.
 --   epoch              the epoch under which admission is open; missing = Redis was emptied, or
@@ -8,15 +8,16 @@
 --                      so admission stays closed until the gate is filled anew from the rows
 --   server             the Redis that was opened under this epoch, by the id of its run. One that
 --                      started anew may hold an older state; the scheduler closes it
+--   layout             the arrangement of keys under which it was opened, see `LAYOUT`
 --   raised             the epoch of the newest refill that has begun; an older one may write nothing
 --   jobs               HASH id -> tenant \t queue \t kind \t score \t resource key: what the gate knows
 --
 --   what waits
 --   queues             SET of queue names
---   tenants:{queue}    SET of tenants with waiting jobs
---   kinds:{queue}:{tenant}        SET of kinds with waiting jobs
+--   waits:{queue}      HASH tenant -> kind,kind: kinds of which it has waiting jobs; no field = none
 --   seen:{queue}       SET of kinds that the queue ever had
---   wait:{queue}:{tenant}:{kind}  ZSET id -> score, lowest first
+--   wait:{queue}:{tenant}:{kind}  ZSET id -> score, lowest first; the id of a job that has a resource key
+--                      is followed by an asterisk
 --   parked:{tenant}:{key}         ZSET id -> score, behind the job that holds the resource key
 --   held:{queue}:{tenant}         ZSET id -> score, all that is parked of a tenant, to be counted
 --
@@ -73,9 +74,9 @@ local function bulk(command, name, items)
   end
 end
 
--- Writes that this script does not read again, by command and key: they go out together. `write_rest`
--- comes last in whatever gathers any; `admit` begins and ends with it.
-local gathered = {}
+-- Writes that nobody reads again in this script, by command and key: they go out together at its end, and
+-- before admission.
+local gathered, gathered_fields = {}, {}
 local function later(command, name, items)
   local of_command = gathered[command] or {}
   gathered[command] = of_command
@@ -83,11 +84,31 @@ local function later(command, name, items)
   of_command[name] = all
   for _, item in ipairs(items) do all[#all + 1] = item end
 end
+
+-- The same for a field of a hash, of which the last word counts; false = it goes.
+local function later_field(name, field, value)
+  gathered_fields[name] = gathered_fields[name] or {}
+  gathered_fields[name][field] = value
+end
+
 local function write_rest()
   for command, of_command in pairs(gathered) do
     for name, items in pairs(of_command) do bulk(command, name, items) end
   end
-  gathered = {}
+  for name, values in pairs(gathered_fields) do
+    local set, gone = {}, {}
+    for field, value in pairs(values) do
+      if value then
+        set[#set + 1] = field
+        set[#set + 1] = value
+      else
+        gone[#gone + 1] = field
+      end
+    end
+    bulk('HSET', name, set)
+    bulk('HDEL', name, gone)
+  end
+  gathered, gathered_fields = {}, {}
 end
 
 -- Fields of a hash, as many answers as ids; false where there is none.
@@ -107,7 +128,7 @@ local function scores(zset, ids)
   for first = 1, #ids, 2000 do
     local last = math.min(first + 1999, #ids)
     local some = call('ZMSCORE', zset, unpack(ids, first, last))
-    for i = 1, last - first + 1 do found[first + i - 1] = tonumber(some[i] or '0') end
+    for i = 1, last - first + 1 do found[first + i - 1] = some[i] and tonumber(some[i]) end
   end
   return found
 end
@@ -117,6 +138,15 @@ local function split(text)
   local items = {}
   for item in string.gmatch(text, '[^,]+') do items[#items + 1] = item end
   return items
+end
+
+-- Of a table that is filled as it is asked, what is not there yet.
+local function missing_in(known, names)
+  local unknown = {}
+  for _, name in ipairs(names) do
+    if known[name] == nil then unknown[#unknown + 1] = name end
+  end
+  return unknown
 end
 
 local function parse(text)
@@ -170,6 +200,15 @@ local function running(tenant, kind)
   return count
 end
 
+-- The same of many tenants, for those of which none runs a job: that is asked at once.
+local function learn_running(tenants)
+  local unknown, names = missing_in(known_running, tenants), {}
+  if #unknown < 2 then return end
+  for i, tenant in ipairs(unknown) do names[i] = P .. 'slots:' .. tenant end
+  if call('EXISTS', unpack(names)) > 0 then return end
+  for _, tenant in ipairs(unknown) do known_running[tenant] = 0 end
+end
+
 -- A tenant's limits: most jobs, weight, the version of its row, and the most of those kinds that have a
 -- limit. A tenant that nobody has announced yet runs nothing.
 local function read_limits(text)
@@ -191,10 +230,7 @@ end
 
 -- The same for many, asked for at once.
 local function learn_limits(tenants)
-  local unknown = {}
-  for _, tenant in ipairs(tenants) do
-    if not known_limits[tenant] then unknown[#unknown + 1] = tenant end
-  end
+  local unknown = missing_in(known_limits, tenants)
   for i, text in ipairs(fields('limits', unknown)) do known_limits[unknown[i]] = read_limits(text or '0:1') end
 end
 
@@ -226,14 +262,45 @@ local function fleet(queue)
 end
 
 -- Kinds that may have running jobs, whether or not a worker for them is left.
+local known_kinds = {}
 local function kinds_of(queue)
-  local found = {}
+  local found = known_kinds[queue]
+  if found then return found end
+  found = {}
   for _, kind in ipairs(call('SMEMBERS', key('seen', queue))) do found[kind] = true end
+  known_kinds[queue] = found
   return found
+end
+
+local function note_kind(queue, kind)
+  if kinds_of(queue)[kind] then return end
+  call('SADD', key('seen', queue), kind)
+  kinds_of(queue)[kind] = true
 end
 
 local known_queues = nil
 local function each_queue()
   known_queues = known_queues or call('SMEMBERS', P .. 'queues')
   return known_queues
+end
+
+local function note_queue(queue)
+  for _, known in ipairs(each_queue()) do
+    if known == queue then return end
+  end
+  call('SADD', P .. 'queues', queue)
+  known_queues[#known_queues + 1] = queue
+end
+
+-- Rises with each change of what the keys above mean. A gate that was filled under another layout is filled
+-- anew by the first scheduler that knows this one.
+local LAYOUT = '2'
+
+-- Whether what is here was written under this layout, for the run of the server that answers. Where a
+-- login may not ask for the run, nobody can tell runs apart.
+local function is_as_opened()
+  if call('GET', P .. 'layout') ~= LAYOUT then return false end
+  local opened, info_text = call('GET', P .. 'server') or '', redis.pcall('INFO', 'server')
+  local answers = type(info_text) == 'string' and string.match(info_text, 'run_id:(%w+)') or ''
+  return opened == '' or answers == '' or opened == answers
 end

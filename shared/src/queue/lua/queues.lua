@@ -17,7 +17,7 @@ local answer = {}
 for i = 5, #ARGV do
   local tenant = ARGV[i]
   local lists = {key('held', queue, tenant)}
-  for _, kind in ipairs(call('SMEMBERS', key('kinds', queue, tenant))) do
+  for _, kind in ipairs(waiting_kinds(queue, tenant)) do
     lists[#lists + 1] = key('wait', queue, tenant, kind)
   end
   local waiting, oldest = 0, nil

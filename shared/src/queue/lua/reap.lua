@@ -6,11 +6,7 @@
 -- moment: a worker that reaches the rows but not Redis may still run its job. '' = done in any case
 -- Returns 1 if it was done, how many slots were freed, and 1 if there is more to do now.
 if ARGV[4] ~= '' then
-  if call('GET', P .. 'epoch') ~= ARGV[4] then return {0, 0, 0} end
-  -- Where a login may not ask, nobody can tell runs apart.
-  local opened, info_text = call('GET', P .. 'server') or '', redis.pcall('INFO', 'server')
-  local answers = type(info_text) == 'string' and string.match(info_text, 'run_id:(%w+)') or ''
-  if opened ~= '' and answers ~= '' and opened ~= answers then return {0, 0, 0} end
+  if call('GET', P .. 'epoch') ~= ARGV[4] or not is_as_opened() then return {0, 0, 0} end
   for i = 6, #ARGV do
     for kind in pairs(kinds_of(ARGV[i])) do
       if call('ZCOUNT', key('admitted', ARGV[i], kind), '-inf', ARGV[5]) > 0 then return {0, 0, 0} end
@@ -20,9 +16,9 @@ end
 local RESCUE_TIME = 2000
 local freed = 0
 call('PEXPIRE', P .. 'epoch', epoch_life)
-call('SADD', P .. 'queues', unpack(ARGV, 6))
 for i = 6, #ARGV do
   local queue = ARGV[i]
+  note_queue(queue)
   for _, worker in ipairs(call('ZRANGEBYSCORE', key('workers', queue), '-inf', now, 'LIMIT', 0, 100)) do
     leave_fleet(worker, queue)
   end

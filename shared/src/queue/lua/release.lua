@@ -47,54 +47,39 @@ end
 
 -- What jobs took moves what is expected of the next: each by a fifth of what it was off, the first of all
 -- by the whole. It is known by tenant and kind, and by kind alone for tenants that had none yet.
-local function learn(before, ran, count)
-  if not before then return ran / count end
-  return before + (ran / count - before) * (1 - 0.8 ^ count)
-end
-
-local function learn_costs(charges)
-  local names, kinds, of_kind = {}, {}, {}
-  for i, one in ipairs(charges) do
-    local kind = one.line.kind
-    names[i] = one.line.tenant .. '\t' .. kind
-    if not of_kind[kind] then
-      of_kind[kind] = {ran = 0, count = 0}
-      kinds[#kinds + 1] = kind
-    end
-    of_kind[kind].ran, of_kind[kind].count = of_kind[kind].ran + one.ran, of_kind[kind].count + one.count
-  end
-  local known, costs = fields('cost', names), {}
-  for _, kind in ipairs(kinds) do
-    local sum = of_kind[kind]
-    sum.before = tonumber(call('HGET', P .. 'cost', '\t' .. kind) or '')
-    costs[#costs + 1] = '\t' .. kind
-    costs[#costs + 1] = learn(sum.before, sum.ran, sum.count)
-  end
-  for i, one in ipairs(charges) do
-    local before = tonumber(known[i] or '') or of_kind[one.line.kind].before
-    known_cost[names[i]] = before or TURN
-    one.cost = learn(before, one.ran, one.count)
-    costs[#costs + 1] = names[i]
-    costs[#costs + 1] = one.cost
-  end
-  bulk('HSET', P .. 'cost', costs)
+local function learn(name, before, ran, count)
+  local cost = ran / count
+  if before then cost = before + (cost - before) * (1 - 0.8 ^ count) end
+  known_cost[name] = cost
+  later_field(P .. 'cost', name, cost)
 end
 
 -- Puts tenants' virtual times in a queue right when it is known how long their jobs ran. Each of `charges`
 -- is a line, how long jobs of it ran in all (ms), and how many.
 local function charge(queue, charges)
-  learn_costs(charges)
-  local tenants = {}
-  for i, one in ipairs(charges) do tenants[i] = one.line.tenant end
+  local tenants, names, kinds = {}, {}, {}
+  for i, one in ipairs(charges) do
+    local tenant, kind = one.line.tenant, one.line.kind
+    tenants[i] = tenant
+    names[#names + 1] = cost_name(tenant, kind)
+    names[#names + 1] = cost_name('', kind)
+    kinds[kind] = kinds[kind] or {ran = 0, count = 0}
+    kinds[kind].ran, kinds[kind].count = kinds[kind].ran + one.ran, kinds[kind].count + one.count
+  end
+  learn_costs(names)
   local ring, clock = key('ring', queue), clock_of(queue)
   local turns, vtimes, after = scores(ring, tenants), fields('vtime:' .. queue, tenants), {}
   for i, one in ipairs(charges) do
     local tenant, kind = one.line.tenant, one.line.kind
-    local own = after[tenant] or math.max(turns[i], tonumber(vtimes[i] or '0'))
+    local own = after[tenant] or math.max(turns[i] or 0, tonumber(vtimes[i] or '0'))
     -- What was paid at admission, against what it took.
     local more = math.max(one.count, one.ran) / limits(tenant).weight - one.count * price(tenant, kind)
     after[tenant] = math.min(own + more, clock + LONGEST_DEBT)
-    known_cost[tenant .. '\t' .. kind] = one.cost
+    learn(cost_name(tenant, kind), known_cost_of(tenant, kind), one.ran, one.count)
+  end
+  for kind, all in pairs(kinds) do
+    local name = cost_name('', kind)
+    learn(name, known_cost[name], all.ran, all.count)
   end
   local times, places = {}, {}
   for tenant, time in pairs(after) do
@@ -142,13 +127,12 @@ local function end_registration(worker, queue)
         local job = info(id)
         if job and call('HEXISTS', P .. 'claimed', id) == 0 and call('ZSCORE', key('admitted', queue, job.kind), id) then
           put_back(id, job)
-          touched[job.tenant] = true
+          touched[#touched + 1] = job.tenant
         end
       end
     end
   end
-  for tenant in pairs(touched) do enter_ring(queue, tenant) end
-  write_rest()
+  enter_ring(queue, touched)
   call('DEL', inflight, key('queue', queue, 'workers', 'metadata', worker))
 end
 

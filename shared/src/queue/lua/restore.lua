@@ -8,16 +8,16 @@ for i = 5, #ARGV, 2 do
   local at = #ids + 1
   ids[at], texts[at], jobs[at] = ARGV[i], ARGV[i + 1], parse(ARGV[i + 1])
   local name = key('wait', jobs[at].queue, jobs[at].tenant, jobs[at].kind)
-  local list = lists[name] or {job = jobs[at], ids = {}, places = {}}
+  local list = lists[name] or {job = jobs[at], names = {}, places = {}}
   lists[name] = list
-  list.ids[#list.ids + 1] = ids[at]
+  list.names[#list.names + 1] = name_of(ids[at], jobs[at].resource)
   list.places[#list.places + 1] = at
 end
 local known, waits = fields('jobs', ids), {}
 for name, list in pairs(lists) do
-  local scores = call('ZMSCORE', name, unpack(list.ids))
+  local found = scores(name, list.names)
   for i, at in ipairs(list.places) do
-    if scores[i] then
+    if found[i] then
       waits[at] = true
       list.waiting = true
     end
@@ -35,7 +35,7 @@ local function is_admitted(id, job)
   if mend and until_ms > now then
     if of_fleet == 0 then
       call('ZADD', admitted, until_ms, id)
-      call('SADD', key('seen', job.queue), job.kind)
+      note_kind(job.queue, job.kind)
     end
     if of_tenant == 0 then call('ZADD', slots, until_ms, id) end
     if limits(job.tenant).kinds[job.kind] then call('ZADD', key('slots', job.tenant, job.kind), until_ms, id) end
@@ -70,6 +70,9 @@ for _, i in ipairs(homeless) do
   call('HDEL', P .. 'claimed', id)
   call('ZREM', key('slots', job.tenant), id)
   unpark(id, job)
+  -- It may be on its way from an admission of which nothing else is left. Two of a name would leave one
+  -- that nobody can read.
+  take_from_ready(job.queue, id)
   if holder_of(job.tenant, job.resource, id) then
     park(id, job, job.score)
   else
@@ -81,13 +84,14 @@ local queues = {}
 for _, list in pairs(lists) do
   if list.waiting then
     local job = list.job
-    call('SADD', P .. 'queues', job.queue)
-    call('SADD', key('kinds', job.queue, job.tenant), job.kind)
-    call('SADD', key('tenants', job.queue), job.tenant)
-    call('SADD', key('seen', job.queue), job.kind)
-    if not call('ZSCORE', key('ring', job.queue), job.tenant) then enter_ring(job.queue, job.tenant) end
-    queues[job.queue] = true
+    note_queue(job.queue)
+    note_waiting(job)
+    queues[job.queue] = queues[job.queue] or {}
+    table.insert(queues[job.queue], job.tenant)
   end
 end
-for queue in pairs(queues) do admit(queue) end
+for queue, tenants in pairs(queues) do
+  enter_ring(queue, tenants)
+  admit(queue)
+end
 return lost

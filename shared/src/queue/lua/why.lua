@@ -39,10 +39,10 @@ else
   answer.place = parked and 'parked' or 'waiting'
   answer.jobs_ahead = parked or 0
   if not parked then
-    for _, kind in ipairs(call('SMEMBERS', key('kinds', job.queue, job.tenant))) do
+    for _, kind in ipairs(waiting_kinds(job.queue, job.tenant)) do
       local list = key('wait', job.queue, job.tenant, kind)
       if kind == job.kind then
-        answer.jobs_ahead = answer.jobs_ahead + (call('ZRANK', list, id) or 0)
+        answer.jobs_ahead = answer.jobs_ahead + (call('ZRANK', list, name_of(id, job.resource)) or 0)
       else
         answer.jobs_ahead = answer.jobs_ahead + call('ZCOUNT', list, '-inf', '(' .. job.score)
       end
