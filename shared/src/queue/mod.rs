@@ -4,9 +4,17 @@
 //! in which tenants take turns, and the ready list from which workers fetch. All of it can be
 //! rebuilt from the rows in PostgreSQL ([`refill`]), so Redis may be emptied at any moment.
 //!
-//! The rules are in `lua/admission.lua` and `lua/release.lua`, the keys in `lua/prelude.lua`; each
-//! operation is one script, and a script runs alone, so no interleaving can exceed a limit. What exactly is promised: jobs of a tenant whose lease is live
-//! are never more than its limit; a worker that cannot renew stops its jobs before the lease ends.
+//! | file in `lua/` | what |
+//! |---|---|
+//! | `prelude` | the keys, and what is known of tenants, kinds and the fleet |
+//! | `waiting` | what waits, line by line or behind a resource key |
+//! | `ready` | the way to the workers, through apalis-redis' ready list |
+//! | `admission` | the predicate, the ring, turns |
+//! | `release` | the ways out of a slot, and what a tenant is charged for |
+//!
+//! Each other file is one operation, one script, and a script runs alone, so no interleaving can exceed a
+//! limit. What exactly is promised: jobs of a tenant whose lease is live are never more than its limit; a
+//! worker that cannot renew stops its jobs before the lease ends.
 
 mod calls;
 mod epoch;

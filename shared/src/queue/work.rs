@@ -60,7 +60,7 @@ pub struct ReadyJob {
     pub first: bool,
 }
 
-/// The jobs of an entry of the ready queue, as `lua/admission.lua` writes it; `None` if that is something
+/// The jobs of an entry of the ready queue, as `lua/ready.lua` writes it; `None` if that is something
 /// else.
 #[must_use]
 pub fn read_entry(queue: &str, entry: &[u8]) -> Option<Vec<ReadyJob>> {

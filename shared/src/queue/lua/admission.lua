@@ -111,33 +111,45 @@ local SHORTEST = 0.2
 
 -- Nobody waits for more than this much of others' running time (ms) because of what it ran before.
 local LONGEST_DEBT = 10000
+-- In a millisecond: the unit of virtual time.
+local MICROSECONDS = 1000
 
--- What a job costs in virtual time before it is known how long it runs: what such jobs lately took, or
--- a whole turn where there were none. `charge` puts it right afterwards. Names are those of `cost`.
+-- How long a job is expected to run (ms): as long as such jobs lately took, or a whole turn where there
+-- were none. By kind, then by tenant; the tenant without a name stands for all.
+local ALL = ''
 local known_cost = {}
+local function costs_of(kind)
+  known_cost[kind] = known_cost[kind] or {}
+  return known_cost[kind]
+end
+
 local function cost_name(tenant, kind)
   return tenant .. '\t' .. kind
 end
 
-local function learn_costs(names)
-  local unknown = missing_in(known_cost, names)
-  for i, cost in ipairs(fields('cost', unknown)) do known_cost[unknown[i]] = tonumber(cost or '') or false end
+local function learn_costs(kind, tenants)
+  local known = costs_of(kind)
+  local unknown, names = missing_in(known, tenants), {}
+  for i, tenant in ipairs(unknown) do names[i] = cost_name(tenant, kind) end
+  for i, cost in ipairs(fields('cost', names)) do known[unknown[i]] = tonumber(cost or '') or false end
 end
 
 -- nil = neither the tenant nor anybody else had such a job yet.
 local function known_cost_of(tenant, kind)
-  local own, of_kind = cost_name(tenant, kind), cost_name('', kind)
-  if known_cost[own] == nil or known_cost[of_kind] == nil then learn_costs({own, of_kind}) end
-  return known_cost[own] or known_cost[of_kind] or nil
+  local known = costs_of(kind)
+  if known[tenant] == nil or known[ALL] == nil then learn_costs(kind, {tenant, ALL}) end
+  return known[tenant] or known[ALL] or nil
 end
 
 local function expected_cost(tenant, kind)
   return known_cost_of(tenant, kind) or TURN
 end
 
--- What a job adds to its tenant's virtual time when it is admitted.
+-- What a job adds to its tenant's virtual time when it is admitted. `charge` puts it right when it is known
+-- how long it ran.
 local function price(tenant, kind)
-  return math.min(math.max(1, expected_cost(tenant, kind)) / limits(tenant).weight, LONGEST_DEBT)
+  local expected = math.min(math.max(1, expected_cost(tenant, kind)) / limits(tenant).weight, LONGEST_DEBT)
+  return math.ceil(expected * MICROSECONDS)
 end
 
 -- Gives jobs their slots, or renews them.
@@ -197,15 +209,15 @@ local function length_of_turn(tenant, kind, most, others)
 end
 
 -- Infos of those waiting jobs that have a resource key, by the names under which they wait.
-local function infos_of_keyed(popped)
-  local names, ids, infos = {}, {}, {}
-  for i = 1, #popped, 2 do
-    if is_keyed(popped[i]) then
-      names[#names + 1] = popped[i]
-      ids[#ids + 1] = id_of(popped[i])
+local function infos_of_keyed(names)
+  local keyed, ids, infos = {}, {}, {}
+  for _, name in ipairs(names) do
+    if is_keyed(name) then
+      keyed[#keyed + 1] = name
+      ids[#ids + 1] = id_of(name)
     end
   end
-  for i, text in ipairs(fields('jobs', ids)) do infos[names[i]] = parse(text) end
+  for i, text in ipairs(fields('jobs', ids)) do infos[keyed[i]] = parse(text) end
   return infos
 end
 
@@ -220,36 +232,38 @@ local function take_turn(queue, tenant, free, most, others)
     local count = only and length_of_turn(tenant, kind, math.min(most, free[kind]), others) or 1
     -- Behind one that was parked there often are more of its key.
     look = math.max(look, count)
-    local popped = call('ZPOPMIN', key('wait', queue, tenant, kind), look)
-    local infos = infos_of_keyed(popped)
-    local taken, keys, over = {}, {}, {}
-    for i = 1, #popped, 2 do
-      local name, score = popped[i], popped[i + 1]
-      local job, id = infos[name], id_of(name)
-      if is_keyed(name) and not job then
-        -- The gate does not know its key any more: if its row waits, the sweeper offers it.
-      elseif job and (held[job.resource] or holder_of(tenant, job.resource, id)) then
-        held[job.resource] = true
-        park(id, job, score)
-        parked_here = parked_here + 1
-      elseif #taken < count then
-        taken[#taken + 1] = id
-        if job then
+    local list = key('wait', queue, tenant, kind)
+    local names = call('ZRANGE', list, 0, look - 1)
+    local taken, keys, infos, passed = {}, {}, nil, 0
+    for i, name in ipairs(names) do
+      if #taken == count then break end
+      passed = i
+      if not is_keyed(name) then
+        taken[#taken + 1] = name
+      else
+        infos = infos or infos_of_keyed(names)
+        local id, job = id_of(name), infos[name]
+        if not job then
+          -- The gate does not know its key any more: if its row waits, the sweeper offers it.
+        elseif held[job.resource] or holder_of(tenant, job.resource, id) then
           held[job.resource] = true
+          park(id, job)
+          parked_here = parked_here + 1
+        else
+          held[job.resource] = true
+          taken[#taken + 1] = id
           keys[id] = job.resource
         end
-      else
-        over[#over + 1] = score
-        over[#over + 1] = name
       end
     end
     local is_last = false
-    if #over > 0 then
-      bulk('ZADD', key('wait', queue, tenant, kind), over)
-    elseif #popped < 2 * look then
+    if passed == #names and passed < look then
+      call('DEL', list)
       is_last = note_empty(queue, tenant, kind)
-    elseif not only then
-      is_last = note_if_empty(queue, tenant, kind)
+    else
+      call('ZREMRANGEBYRANK', list, 0, passed - 1)
+      -- With several kinds turns are short, and would go on to an empty list.
+      is_last = not only and passed == #names and note_if_empty(queue, tenant, kind)
     end
     if #taken > 0 then
       return {line = {queue = queue, tenant = tenant, kind = kind}, ids = taken, keys = keys, is_last = is_last}
@@ -319,12 +333,14 @@ local function look_ahead(front, places)
   learn_limits(front.tenants)
   learn_running(front.tenants)
   learn_waits(front.queue, front.tenants)
-  local names = {}
-  for kind in pairs(kinds_of(front.queue)) do names[#names + 1] = cost_name('', kind) end
+  local having = {}
   for _, tenant in ipairs(front.tenants) do
-    for _, kind in ipairs(waiting_kinds(front.queue, tenant)) do names[#names + 1] = cost_name(tenant, kind) end
+    for _, kind in ipairs(waiting_kinds(front.queue, tenant)) do
+      having[kind] = having[kind] or {ALL}
+      table.insert(having[kind], tenant)
+    end
   end
-  learn_costs(names)
+  for kind, tenants in pairs(having) do learn_costs(kind, tenants) end
 end
 
 -- Whose turn it is, when it was due, and whether anybody else waits for one; nil = nobody waits.

@@ -29,7 +29,7 @@ for _, line in ipairs(lines) do
       end
       local holder = holders[resource]
       if holder and holder ~= id then
-        park(id, parse(text), score)
+        park(id, parse(text))
       else
         waiting[#waiting + 1] = score
         waiting[#waiting + 1] = name_of(id, resource)

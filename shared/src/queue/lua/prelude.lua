@@ -22,7 +22,8 @@
 --   held:{queue}:{tenant}         ZSET id -> score, all that is parked of a tenant, to be counted
 --
 --   whose turn it is
---   ring:{queue}       ZSET tenant -> virtual time; only tenants that may run something
+--   ring:{queue}       ZSET tenant -> virtual time (µs, whole numbers, which Redis reads and writes faster
+--                      than fractions); only tenants that may run something
 --   vtime:{queue}      HASH tenant -> virtual time, kept while a tenant is out of the ring
 --   clock:{queue}      virtual time of the last turn
 --   awaiting:{queue}:{kind}  SET of tenants that left the ring until a worker for the kind is free
@@ -135,6 +136,9 @@ end
 
 -- The items of a text, which commas part.
 local function split(text)
+  if text == '' then return {} end
+  -- With many tenants mostly one.
+  if not string.find(text, ',', 1, true) then return {text} end
   local items = {}
   for item in string.gmatch(text, '[^,]+') do items[#items + 1] = item end
   return items
@@ -210,12 +214,15 @@ local function learn_running(tenants)
 end
 
 -- A tenant's limits: most jobs, weight, the version of its row, and the most of those kinds that have a
--- limit. A tenant that nobody has announced yet runs nothing.
+-- limit. A tenant that nobody has announced yet runs nothing. Many have the same text.
+local limits_in = {}
 local function read_limits(text)
+  if limits_in[text] then return limits_in[text] end
   local max, weight, rest = string.match(text, '^(%d+):(%d+)(.*)$')
   local version = string.match(rest, '^:(%d+)$') or string.match(rest, '^:(%d+):')
   local found = {max = tonumber(max), weight = tonumber(weight), version = tonumber(version or '0'), kinds = {}}
   for kind, most in string.gmatch(rest, ':([^:=]+)=(%d+)') do found.kinds[kind] = tonumber(most) end
+  limits_in[text] = found
   return found
 end
 

@@ -18,9 +18,12 @@ end
 -- Takes jobs' slots away. Whoever waited for a resource key comes next.
 local function free_slots(line, ids, keys)
   bulk('ZREM', key('slots', line.tenant), ids)
-  if limits(line.tenant).kinds[line.kind] then bulk('ZREM', key('slots', line.tenant, line.kind), ids) end
+  known_running[line.tenant] = nil
+  if limits(line.tenant).kinds[line.kind] then
+    bulk('ZREM', key('slots', line.tenant, line.kind), ids)
+    known_running[line.tenant .. ':' .. line.kind] = nil
+  end
   later('ZREM', key('admitted', line.queue, line.kind), ids)
-  known_running[line.tenant], known_running[line.tenant .. ':' .. line.kind] = nil, nil
   for id, resource in pairs(keys) do
     if call('HGET', key('holders', line.tenant), resource) == id then
       call('HDEL', key('holders', line.tenant), resource)
@@ -47,45 +50,43 @@ end
 
 -- What jobs took moves what is expected of the next: each by a fifth of what it was off, the first of all
 -- by the whole. It is known by tenant and kind, and by kind alone for tenants that had none yet.
-local function learn(name, before, ran, count)
+local function learn(tenant, kind, before, ran, count)
   local cost = ran / count
   if before then cost = before + (cost - before) * (1 - 0.8 ^ count) end
-  known_cost[name] = cost
-  later_field(P .. 'cost', name, cost)
+  costs_of(kind)[tenant] = cost
+  later_field(P .. 'cost', cost_name(tenant, kind), string.format('%.3f', cost))
 end
 
 -- Puts tenants' virtual times in a queue right when it is known how long their jobs ran. Each of `charges`
 -- is a line, how long jobs of it ran in all (ms), and how many.
 local function charge(queue, charges)
-  local tenants, names, kinds = {}, {}, {}
+  local tenants, kinds = {}, {}
   for i, one in ipairs(charges) do
-    local tenant, kind = one.line.tenant, one.line.kind
-    tenants[i] = tenant
-    names[#names + 1] = cost_name(tenant, kind)
-    names[#names + 1] = cost_name('', kind)
-    kinds[kind] = kinds[kind] or {ran = 0, count = 0}
-    kinds[kind].ran, kinds[kind].count = kinds[kind].ran + one.ran, kinds[kind].count + one.count
+    local kind = one.line.kind
+    tenants[i] = one.line.tenant
+    kinds[kind] = kinds[kind] or {tenants = {ALL}, ran = 0, count = 0}
+    local all = kinds[kind]
+    table.insert(all.tenants, one.line.tenant)
+    all.ran, all.count = all.ran + one.ran, all.count + one.count
   end
-  learn_costs(names)
+  for kind, all in pairs(kinds) do learn_costs(kind, all.tenants) end
   local ring, clock = key('ring', queue), clock_of(queue)
   local turns, vtimes, after = scores(ring, tenants), fields('vtime:' .. queue, tenants), {}
   for i, one in ipairs(charges) do
     local tenant, kind = one.line.tenant, one.line.kind
     local own = after[tenant] or math.max(turns[i] or 0, tonumber(vtimes[i] or '0'))
-    -- What was paid at admission, against what it took.
-    local more = math.max(one.count, one.ran) / limits(tenant).weight - one.count * price(tenant, kind)
-    after[tenant] = math.min(own + more, clock + LONGEST_DEBT)
-    learn(cost_name(tenant, kind), known_cost_of(tenant, kind), one.ran, one.count)
+    -- What it took, against what was paid at admission.
+    local took = math.ceil(math.max(one.count, one.ran) / limits(tenant).weight * MICROSECONDS)
+    after[tenant] = math.min(own + took - one.count * price(tenant, kind), clock + LONGEST_DEBT * MICROSECONDS)
+    learn(tenant, kind, known_cost_of(tenant, kind), one.ran, one.count)
   end
-  for kind, all in pairs(kinds) do
-    local name = cost_name('', kind)
-    learn(name, known_cost[name], all.ran, all.count)
-  end
+  for kind, all in pairs(kinds) do learn(ALL, kind, costs_of(kind)[ALL], all.ran, all.count) end
   local times, places = {}, {}
   for tenant, time in pairs(after) do
+    local text = string.format('%.0f', time)
     times[#times + 1] = tenant
-    times[#times + 1] = time
-    places[#places + 1] = time
+    times[#times + 1] = text
+    places[#places + 1] = text
     places[#places + 1] = tenant
   end
   bulk('HSET', key('vtime', queue), times)

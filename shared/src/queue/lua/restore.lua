@@ -74,7 +74,7 @@ for _, i in ipairs(homeless) do
   -- that nobody can read.
   take_from_ready(job.queue, id)
   if holder_of(job.tenant, job.resource, id) then
-    park(id, job, job.score)
+    park(id, job)
   else
     push_waiting(id, job)
     lists[key('wait', job.queue, job.tenant, job.kind)].waiting = true

@@ -7,37 +7,51 @@
 -- Returns how many slots were freed.
 local own = claim_of(ARGV[4])
 local lines, ids, told, tenants = {}, {}, {}, {}
+local function ids_of(tenant, text)
+  if text == '' then return nil end
+  told[#told + 1] = tenant .. '\t' .. text
+  local list = split(text)
+  for _, id in ipairs(list) do ids[#ids + 1] = id end
+  return list
+end
 for i = 5, #ARGV, 8 do
-  local line = {queue = ARGV[i], tenant = ARGV[i + 1], kind = ARGV[i + 2], count = tonumber(ARGV[i + 3]), ran = tonumber(ARGV[i + 4])}
-  line.plain, line.keyed, line.again = split(ARGV[i + 5]), split(ARGV[i + 6]), split(ARGV[i + 7])
-  for list = i + 5, i + 7 do
-    if ARGV[list] ~= '' then told[#told + 1] = line.tenant .. '\t' .. ARGV[list] end
-  end
-  for _, list in ipairs({line.plain, line.keyed, line.again}) do
-    for _, id in ipairs(list) do ids[#ids + 1] = id end
-  end
-  lines[#lines + 1] = line
-  tenants[#tenants + 1] = line.tenant
+  local tenant = ARGV[i + 1]
+  lines[#lines + 1] = {
+    queue = ARGV[i], tenant = tenant, kind = ARGV[i + 2],
+    count = tonumber(ARGV[i + 3]), ran = tonumber(ARGV[i + 4]),
+    plain = ids_of(tenant, ARGV[i + 5]), keyed = ids_of(tenant, ARGV[i + 6]), again = ids_of(tenant, ARGV[i + 7]),
+  }
+  tenants[#tenants + 1] = tenant
 end
 learn_limits(tenants)
-local holder_of_claim = {}
-for i, claim in ipairs(fields('claimed', ids)) do holder_of_claim[ids[i]] = claim end
+local claim_on = {}
+for i, claim in ipairs(fields('claimed', ids)) do claim_on[ids[i]] = claim end
 local function mine(list)
   local kept = {}
   for _, id in ipairs(list) do
-    if holder_of_claim[id] == own then kept[#kept + 1] = id end
+    if claim_on[id] == own then kept[#kept + 1] = id end
   end
   return kept
 end
 local freed, charges, touched = 0, {}, {}
 for _, line in ipairs(lines) do
-  local plain, keyed, again = mine(line.plain), mine(line.keyed), mine(line.again)
-  let_go(line, plain, {})
-  let_go(line, keyed, keys_of(keyed, fields('jobs', keyed)))
-  give_back(line, again)
-  local count = #plain + #keyed + #again
-  if count > 0 then
-    freed = freed + count
+  local before = freed
+  if line.plain then
+    local plain = mine(line.plain)
+    let_go(line, plain, {})
+    freed = freed + #plain
+  end
+  if line.keyed then
+    local keyed = mine(line.keyed)
+    let_go(line, keyed, keys_of(keyed, fields('jobs', keyed)))
+    freed = freed + #keyed
+  end
+  if line.again then
+    local again = mine(line.again)
+    give_back(line, again)
+    freed = freed + #again
+  end
+  if freed > before then
     touched[#touched + 1] = line.tenant
     if line.count > 0 then
       charges[line.queue] = charges[line.queue] or {}

@@ -1,7 +1,7 @@
 -- What waits: a list for each line, and what is parked behind a resource key.
 
 -- The name under which a job waits. That it has a resource key is seen from it, so that admission looks up
--- what only such a job needs.
+-- what only such a job needs; `id_of` is for those.
 local KEYED = '*'
 local KEYED_BYTE = string.byte(KEYED)
 local function name_of(id, resource)
@@ -12,7 +12,7 @@ local function is_keyed(name)
   return string.byte(name, -1) == KEYED_BYTE
 end
 local function id_of(name)
-  return is_keyed(name) and string.sub(name, 1, -1 - #KEYED) or name
+  return string.sub(name, 1, -1 - #KEYED)
 end
 
 -- Kinds of which a tenant has waiting jobs: asked for once a script, and kept in step.
@@ -76,9 +76,9 @@ local function remove_waiting(id, job)
   end
 end
 
-local function park(id, job, score)
-  call('ZADD', key('parked', job.tenant, job.resource), score, id)
-  call('ZADD', key('held', job.queue, job.tenant), score, id)
+local function park(id, job)
+  call('ZADD', key('parked', job.tenant, job.resource), job.score, id)
+  call('ZADD', key('held', job.queue, job.tenant), job.score, id)
 end
 
 local function unpark(id, job)
