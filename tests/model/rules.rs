@@ -59,7 +59,9 @@ impl Model {
             stated_pauses: Vec::new(),
             pauses: Vec::new(),
         };
-        model.announce_limits();
+        for index in 0..TENANTS.len() {
+            model.announce_limits(index);
+        }
         model
     }
 
@@ -71,8 +73,8 @@ impl Model {
     /// Compares what steps have done with what they may do, and remembers it.
     pub fn follow(&mut self, effects: &Effects, sight: &Sight) -> Checked {
         let before = self.limits.clone();
-        if effects.announced_limits {
-            self.announce_limits();
+        for index in &effects.announced_limits {
+            self.announce_limits(*index);
         }
         let paused_before = std::mem::take(&mut self.pauses);
         self.pauses = if effects.announced_switches {
@@ -120,11 +122,10 @@ impl Model {
         self.stated_pauses = pauses;
     }
 
-    fn announce_limits(&mut self) {
-        for (index, (most, of_probes)) in self.stated.clone().into_iter().enumerate() {
-            self.set((index, None), Some(most));
-            self.set((index, Some(0)), of_probes);
-        }
+    fn announce_limits(&mut self, index: usize) {
+        let (most, of_probes) = self.stated[index];
+        self.set((index, None), Some(most));
+        self.set((index, Some(0)), of_probes);
     }
 
     fn set(&mut self, whose: Limited, most: Option<usize>) {

@@ -1,7 +1,7 @@
 //! The production side: the record, the gate and the scheduler's loops as they are, workers without
 //! processes, and the clock in the test's hand.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redis::AsyncCommands;
@@ -35,8 +35,9 @@ const SECOND: TimeDelta = TimeDelta::seconds(1);
 pub struct Effects {
     pub claimed: Vec<ClaimedJob>,
     pub handed_in: Vec<HandedIn>,
-    /// The gate knows the rows' limits and switches now.
-    pub announced_limits: bool,
+    /// Tenants whose limits the gate knows now as the rows have them.
+    pub announced_limits: BTreeSet<usize>,
+    /// The gate knows the rows' switches now.
     pub announced_switches: bool,
 }
 
@@ -51,7 +52,7 @@ impl Effects {
         } = other;
         self.claimed.extend(claimed);
         self.handed_in.extend(handed_in);
-        self.announced_limits |= announced_limits;
+        self.announced_limits.extend(announced_limits);
         self.announced_switches |= announced_switches;
     }
 }
@@ -155,7 +156,9 @@ impl<'a> World<'a> {
             } => {
                 let own = limits(*most, *of_probes, *weight);
                 self.limit(*tenant, &own, *announced).await;
-                effects.announced_limits = *announced;
+                effects
+                    .announced_limits
+                    .extend(announced.then_some(*tenant));
             }
             Step::LateLimits { tenant, most } => self.announce_late(*tenant, *most).await,
             Step::LateSwitches => {
@@ -213,7 +216,7 @@ impl<'a> World<'a> {
 
     async fn tick_for(&mut self, scheduler: usize, effects: &mut Effects) {
         self.tick(scheduler).await;
-        effects.announced_limits = true;
+        effects.announced_limits.extend(0..TENANTS.len());
         effects.announced_switches = true;
     }
 
