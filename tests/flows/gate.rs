@@ -174,42 +174,6 @@ async fn a_higher_priority_goes_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quiet_tenant_does_not_wait_behind_a_flood() {
-    let options = StackOptions {
-        workers: 0,
-        concurrency: 2,
-        ..StackOptions::default()
-    };
-    let mut stack = Stack::start_with(options).await;
-    let flood = stack.create_tenant("flood").await;
-    let quiet = stack.create_tenant("quiet").await;
-    let floods = enqueue(&stack, &flood, 40, json!({ "sleep_ms": 5 })).await;
-    let few = enqueue(&stack, &quiet, 3, json!({ "sleep_ms": 5 })).await;
-    // Everything waits before anything runs, so the order is the gate's alone.
-    let worker = tokio_util::sync::CancellationToken::new();
-    stack.start_worker(worker.clone()).await;
-    for id in &few {
-        stack.ended(&quiet, id).await;
-    }
-    for id in &floods {
-        stack.ended(&flood, id).await;
-    }
-    let passed: i64 = stack
-        .count(
-            "SELECT count(*) FROM jobs
-             WHERE tenant_id = 'flood' AND kind = 'probe'
-               AND started_at < (SELECT max(started_at) FROM jobs
-                                 WHERE tenant_id = 'quiet' AND kind = 'probe')",
-        )
-        .await;
-    // By turns. How long their provisioning took is on both accounts, and differs from run to run; in
-    // one line for all it would be 40.
-    assert!(passed <= 20, "{passed} of 40 jobs of the flood went first");
-    worker.cancel();
-    stack.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_offer_was_lost_is_offered_by_the_sweeper() {
     let stack = Stack::start_with(StackOptions {
         scheduler: false,
