@@ -35,7 +35,7 @@ pub(super) enum Drill {
 }
 
 /// Longer than any recovery that deserves the name.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// A lease at the default settings, and what comes on top of it.
 const LEASE: Duration = Duration::from_secs(6);
 const FIFTY: u32 = 50;
