@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    JobFailure, JobStatus,
+    AttemptOutcome, JobFailure, JobStatus,
     job::by_key,
     lease::{LeaseKey, in_order},
 };
@@ -30,48 +30,6 @@ pub enum Verdict {
     HandedBack,
     /// The job was cancelled while it ran.
     Cancelled(JobFailure),
-}
-
-/// What an attempt came to, by name: in its record, and in what is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The work is done.
-    Succeeded,
-    /// The job is over without it.
-    Failed,
-    /// Another attempt follows.
-    Retried,
-    /// The handler asked to run later.
-    Snoozed,
-    /// The worker stopped.
-    HandedBack,
-    /// The job was cancelled.
-    Cancelled,
-}
-
-impl Outcome {
-    /// Every one.
-    pub const ALL: [Self; 6] = [
-        Self::Succeeded,
-        Self::Failed,
-        Self::Retried,
-        Self::Snoozed,
-        Self::HandedBack,
-        Self::Cancelled,
-    ];
-
-    /// Its name in `job_attempts` and in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Retried => "retried",
-            Self::Snoozed => "snoozed",
-            Self::HandedBack => "handed_back",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// A verdict and the lease under which it was reached.
@@ -105,26 +63,25 @@ struct Columns<'a> {
 impl Verdict {
     /// What it is by name.
     #[must_use]
-    pub const fn outcome(&self) -> Outcome {
+    pub const fn outcome(&self) -> AttemptOutcome {
         match self {
-            Self::Succeeded(_) => Outcome::Succeeded,
-            Self::Failed(_) => Outcome::Failed,
-            Self::Retry(..) => Outcome::Retried,
-            Self::Snoozed(_) => Outcome::Snoozed,
-            Self::HandedBack => Outcome::HandedBack,
-            Self::Cancelled(_) => Outcome::Cancelled,
+            Self::Succeeded(_) => AttemptOutcome::Succeeded,
+            Self::Failed(_) => AttemptOutcome::Failed,
+            Self::Retry(..) => AttemptOutcome::Retried,
+            Self::Snoozed(_) => AttemptOutcome::Snoozed,
+            Self::HandedBack => AttemptOutcome::HandedBack,
+            Self::Cancelled(_) => AttemptOutcome::Cancelled,
         }
     }
 
     fn columns(&self) -> Columns<'_> {
-        let outcome = self.outcome();
-        let (status, counts) = match outcome {
-            Outcome::Succeeded => (JobStatus::Succeeded, true),
-            Outcome::Failed => (JobStatus::Failed, true),
-            Outcome::Retried => (JobStatus::Retrying, true),
-            Outcome::Snoozed => (JobStatus::Retrying, false),
-            Outcome::HandedBack => (JobStatus::Queued, false),
-            Outcome::Cancelled => (JobStatus::Cancelled, true),
+        let (status, counts) = match self {
+            Self::Succeeded(_) => (JobStatus::Succeeded, true),
+            Self::Failed(_) => (JobStatus::Failed, true),
+            Self::Retry(..) => (JobStatus::Retrying, true),
+            Self::Snoozed(_) => (JobStatus::Retrying, false),
+            Self::HandedBack => (JobStatus::Queued, false),
+            Self::Cancelled(_) => (JobStatus::Cancelled, true),
         };
         let result = match self {
             Self::Succeeded(value) => Some(value),
@@ -148,7 +105,7 @@ impl Verdict {
         };
         Columns {
             status: status.as_str(),
-            outcome: outcome.name(),
+            outcome: self.outcome().as_str(),
             result,
             error,
             run_at,

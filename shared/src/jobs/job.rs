@@ -181,6 +181,22 @@ pub enum AttemptOutcome {
     Snoozed,
 }
 
+impl AttemptOutcome {
+    /// Its name in the API, in the record and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Retried => "retried",
+            Self::Crashed => "crashed",
+            Self::HandedBack => "handed_back",
+            Self::Cancelled => "cancelled",
+            Self::Snoozed => "snoozed",
+        }
+    }
+}
+
 /// One attempt of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Attempt {

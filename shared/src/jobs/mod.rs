@@ -46,7 +46,7 @@ pub use enqueue::{
     enqueue_for_tenants, enqueue_jobs,
 };
 pub use expire::{expire_jobs, select_late_jobs};
-pub use finish::{Finish, Outcome, Verdict, finish_jobs};
+pub use finish::{Finish, Verdict, finish_jobs};
 pub use job::{Attempt, AttemptOutcome, Cancellation, Job, JobFailure, JobProgress, JobStatus};
 pub use json_text::JsonText;
 pub use kind::{JobKind, KindSpec, PayloadError};

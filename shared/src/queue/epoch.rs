@@ -2,9 +2,8 @@
 //!
 //! A gate is believed only while three things agree: its epoch is the one in the record, the Redis
 //! process that answers is the one that was opened, by a program that means the same by its keys, and the
-//! heartbeats kept the epoch alive. Otherwise
-//! what Redis holds may be old, so it is emptied and filled anew. Of two refills at once the newer one
-//! wins: each names its epoch with every write, and `lua/begin.lua` shuts the older one out.
+//! heartbeats kept the epoch alive. Otherwise what Redis holds may be old, so it is emptied and filled
+//! anew. Of two refills at once the newer one wins: each names its epoch with every write, and `lua/begin.lua` shuts the older one out.
 
 use redis::AsyncCommands;
 

@@ -13,9 +13,9 @@
 //! | `drain` | a stop: nothing new, a limit for what runs, the rest handed back |
 //!
 //! `assignment` says which queue and kinds this process works on, `inflight` is the list of what it
-//! has in hand, `held` keeps two attempts of one job apart, `capacity` how much that may be, `cancel` ends what is not wanted any more. Claims,
-//! verdicts and settlements collect while one round trip is under way and go together in the next
-//! (`unity_shared::batch`).
+//! has in hand, `capacity` how much that may be, `held` keeps two attempts of one job apart, `cancel`
+//! ends what is not wanted any more. Claims, verdicts and settlements collect while one round trip is
+//! under way and go together in the next (`unity_shared::batch`).
 
 mod assignment;
 mod cancel;

@@ -150,6 +150,11 @@ async fn carry_out(job: ClaimedJob, asked: Instant, way: &Way) -> (Duration, boo
     let counted = way.finishes.call(finish).await.unwrap_or(false);
     way.tally.count(&job.kind, outcome, ran);
     let seconds = ran.as_secs_f64();
-    tracing::info!(outcome = outcome.name(), counted, seconds, "attempt ended");
+    tracing::info!(
+        outcome = outcome.as_str(),
+        counted,
+        seconds,
+        "attempt ended"
+    );
     (ran, handed_back && counted)
 }

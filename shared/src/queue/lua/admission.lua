@@ -118,17 +118,13 @@ local MICROSECONDS = 1000
 -- were none. By kind, then by tenant; the tenant without a name stands for all.
 local ALL = ''
 local known_cost = {}
-local function costs_of(kind)
-  known_cost[kind] = known_cost[kind] or {}
-  return known_cost[kind]
-end
 
 local function cost_name(tenant, kind)
   return tenant .. '\t' .. kind
 end
 
 local function learn_costs(kind, tenants)
-  local known = costs_of(kind)
+  local known = inner(known_cost, kind)
   local unknown, names = missing_in(known, tenants), {}
   for i, tenant in ipairs(unknown) do names[i] = cost_name(tenant, kind) end
   for i, cost in ipairs(fields('cost', names)) do known[unknown[i]] = tonumber(cost or '') or false end
@@ -136,7 +132,7 @@ end
 
 -- nil = neither the tenant nor anybody else had such a job yet.
 local function known_cost_of(tenant, kind)
-  local known = costs_of(kind)
+  local known = inner(known_cost, kind)
   if known[tenant] == nil or known[ALL] == nil then learn_costs(kind, {tenant, ALL}) end
   return known[tenant] or known[ALL] or nil
 end

@@ -17,10 +17,10 @@ local lines, all, of_kind = {}, {}, {}
 for i = 8, #ARGV, 3 do
   local line = {queue = queue, tenant = ARGV[i], kind = ARGV[i + 1], ids = split(ARGV[i + 2])}
   lines[#lines + 1] = line
-  of_kind[line.kind] = of_kind[line.kind] or {}
+  local same = inner(of_kind, line.kind)
   for _, id in ipairs(line.ids) do
     all[#all + 1] = id
-    table.insert(of_kind[line.kind], id)
+    same[#same + 1] = id
   end
 end
 -- Both halves of a slot end together; the fleet's tells of all tenants at once.

@@ -8,8 +8,7 @@ while i <= #ARGV do
   local line = {queue = ARGV[i], tenant = ARGV[i + 1], kind = ARGV[i + 2], count = tonumber(ARGV[i + 3]), at = i + 4}
   lines[#lines + 1] = line
   for at = line.at, line.at + 3 * line.count - 1, 3 do ids[#ids + 1] = ARGV[at] end
-  tenants[line.queue] = tenants[line.queue] or {}
-  table.insert(tenants[line.queue], line.tenant)
+  table.insert(inner(tenants, line.queue), line.tenant)
   i = line.at + 3 * line.count
 end
 for queue, some in pairs(tenants) do

@@ -75,21 +75,23 @@ local function bulk(command, name, items)
   end
 end
 
+-- The table under a name, made where there is none.
+local function inner(tables, name)
+  tables[name] = tables[name] or {}
+  return tables[name]
+end
+
 -- Writes that nobody reads again in this script, by command and key: they go out together at its end, and
 -- before admission.
 local gathered, gathered_fields = {}, {}
 local function later(command, name, items)
-  local of_command = gathered[command] or {}
-  gathered[command] = of_command
-  local all = of_command[name] or {}
-  of_command[name] = all
+  local all = inner(inner(gathered, command), name)
   for _, item in ipairs(items) do all[#all + 1] = item end
 end
 
 -- The same for a field of a hash, of which the last word counts; false = it goes.
 local function later_field(name, field, value)
-  gathered_fields[name] = gathered_fields[name] or {}
-  gathered_fields[name][field] = value
+  inner(gathered_fields, name)[field] = value
 end
 
 local function write_rest()

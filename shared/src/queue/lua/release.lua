@@ -53,7 +53,7 @@ end
 local function learn(tenant, kind, before, ran, count)
   local cost = ran / count
   if before then cost = before + (cost - before) * (1 - 0.8 ^ count) end
-  costs_of(kind)[tenant] = cost
+  inner(known_cost, kind)[tenant] = cost
   later_field(P .. 'cost', cost_name(tenant, kind), string.format('%.3f', cost))
 end
 
@@ -80,7 +80,7 @@ local function charge(queue, charges)
     after[tenant] = math.min(own + took - one.count * price(tenant, kind), clock + LONGEST_DEBT * MICROSECONDS)
     learn(tenant, kind, known_cost_of(tenant, kind), one.ran, one.count)
   end
-  for kind, all in pairs(kinds) do learn(ALL, kind, costs_of(kind)[ALL], all.ran, all.count) end
+  for kind, all in pairs(kinds) do learn(ALL, kind, inner(known_cost, kind)[ALL], all.ran, all.count) end
   local times, places = {}, {}
   for tenant, time in pairs(after) do
     local text = string.format('%.0f', time)

@@ -86,8 +86,7 @@ for _, list in pairs(lists) do
     local job = list.job
     note_queue(job.queue)
     note_waiting(job)
-    queues[job.queue] = queues[job.queue] or {}
-    table.insert(queues[job.queue], job.tenant)
+    table.insert(inner(queues, job.queue), job.tenant)
   end
 end
 for queue, tenants in pairs(queues) do

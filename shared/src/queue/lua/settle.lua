@@ -54,8 +54,7 @@ for _, line in ipairs(lines) do
   if freed > before then
     touched[#touched + 1] = line.tenant
     if line.count > 0 then
-      charges[line.queue] = charges[line.queue] or {}
-      table.insert(charges[line.queue], {line = line, ran = line.ran, count = line.count})
+      table.insert(inner(charges, line.queue), {line = line, ran = line.ran, count = line.count})
     end
   end
 end

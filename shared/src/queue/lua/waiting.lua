@@ -17,24 +17,20 @@ end
 
 -- Kinds of which a tenant has waiting jobs: asked for once a script, and kept in step.
 local known_waits = {}
-local function waits_in(queue)
-  known_waits[queue] = known_waits[queue] or {}
-  return known_waits[queue]
-end
-
 local function learn_waits(queue, tenants)
-  local known = waits_in(queue)
+  local known = inner(known_waits, queue)
   local unknown = missing_in(known, tenants)
   for i, text in ipairs(fields('waits:' .. queue, unknown)) do known[unknown[i]] = split(text or '') end
 end
 
 local function waiting_kinds(queue, tenant)
-  if not waits_in(queue)[tenant] then learn_waits(queue, {tenant}) end
-  return waits_in(queue)[tenant]
+  local known = inner(known_waits, queue)
+  if not known[tenant] then learn_waits(queue, {tenant}) end
+  return known[tenant]
 end
 
 local function set_waiting_kinds(queue, tenant, kinds)
-  waits_in(queue)[tenant] = kinds
+  inner(known_waits, queue)[tenant] = kinds
   later_field(key('waits', queue), tenant, #kinds > 0 and table.concat(kinds, ','))
 end
 
