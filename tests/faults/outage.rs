@@ -4,6 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::harness::{Proxy, Stack, StackOptions, eventually, servers};
 
@@ -85,5 +86,24 @@ async fn without_redis_jobs_are_taken_and_run_when_it_is_back() {
         (job["status"].as_str(), job["attempt"].as_i64()),
         (Some("succeeded"), Some(1))
     );
+    stack.finish().await;
+}
+
+/// To prove a password takes the driver hundreds of turns of its runtime.
+#[tokio::test]
+async fn a_process_that_is_busy_opens_a_connection_in_time() {
+    let stack = Stack::still().await;
+    let busy: Vec<_> = (0..50)
+        .map(|_| {
+            AbortOnDropHandle::new(tokio::spawn(async {
+                loop {
+                    std::thread::sleep(Duration::from_millis(1));
+                    tokio::task::yield_now().await;
+                }
+            }))
+        })
+        .collect();
+    stack.connect_database().await.ping().await.unwrap();
+    drop(busy);
     stack.finish().await;
 }

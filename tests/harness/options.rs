@@ -7,7 +7,7 @@ use unity_api::{AddressLimit, ApiOptions};
 use unity_shared::{
     clock::Clock,
     config::{Network, Secret},
-    db::DatabaseUrls,
+    db::{Database, DatabaseUrls, PoolSettings},
     queue::{Gate, GateSettings, ShardId},
 };
 
@@ -73,7 +73,7 @@ impl StackOptions {
     }
 }
 
-pub async fn urls(name: &str, options: &StackOptions) -> DatabaseUrls {
+async fn urls(name: &str, options: &StackOptions) -> DatabaseUrls {
     let servers = servers().await;
     let through = |url: String| match options.database_at {
         Some(addr) => PgConnectOptions::from_str(&url)
@@ -88,6 +88,20 @@ pub async fn urls(name: &str, options: &StackOptions) -> DatabaseUrls {
         app: through(servers.app_url(name)),
         platform: through(servers.platform_url(name)),
     }
+}
+
+/// Connects to the database as one more process does.
+pub async fn connect_database(name: &str, options: &StackOptions) -> Database {
+    // Tests that take the database away want to hear of it soon; for all others a machine with
+    // much to do is no failure.
+    let patience = if options.database_at.is_some() { 2 } else { 20 };
+    let pools = PoolSettings {
+        max_connections: 8,
+        acquire_timeout: Duration::from_secs(patience),
+    };
+    Database::connect(&urls(name, options).await, pools)
+        .await
+        .unwrap()
 }
 
 pub async fn connect_gate(name: &str, options: &StackOptions) -> Gate {

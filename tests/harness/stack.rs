@@ -11,7 +11,7 @@ use unity_scheduler::{Context, Cursors, Scheduler, run_all_once};
 use unity_shared::{
     clock::Clock,
     config::Secret,
-    db::{Database, PoolSettings},
+    db::Database,
     ids::{JobId, WorkerId},
     people::MailTokens,
     queue::Gate,
@@ -21,7 +21,7 @@ use unity_worker::{Assignment, MailSettings, Mailer, Worker, WorkerOptions, Work
 
 use super::{
     Caller, Cluster,
-    options::{PREFIX, SECRET_KEY, StackOptions, api_options, connect_gate, urls},
+    options::{PREFIX, SECRET_KEY, StackOptions, api_options, connect_database, connect_gate},
     servers,
 };
 
@@ -72,15 +72,7 @@ impl Stack {
     pub async fn start_with(options: StackOptions) -> Self {
         let name = format!("t{}", uuid::Uuid::now_v7().simple());
         servers().await.create_database(&name).await;
-        let urls = urls(&name, &options).await;
-        // Tests that take the database away want to hear of it soon; for all others a machine with
-        // much to do is no failure.
-        let patience = if options.database_at.is_some() { 2 } else { 20 };
-        let pools = PoolSettings {
-            max_connections: 8,
-            acquire_timeout: Duration::from_secs(patience),
-        };
-        let database = Database::connect(&urls, pools).await.unwrap();
+        let database = connect_database(&name, &options).await;
         let clock = options.clock.clone();
         database.align_clock(&clock).await.unwrap();
         let gate = connect_gate(&name, &options).await;
@@ -126,12 +118,7 @@ impl Stack {
 
     /// Starts another API beside the first, with connections of its own, and answers where it is.
     pub async fn another_api(&mut self) -> String {
-        let urls = urls(&self.name, &self.options).await;
-        let pools = PoolSettings {
-            max_connections: 8,
-            acquire_timeout: Duration::from_secs(20),
-        };
-        let database = Database::connect(&urls, pools).await.unwrap();
+        let database = self.connect_database().await;
         let gate = connect_gate(&self.name, &self.options).await;
         let options = api_options(&self.options, &self.api_url);
         let state = ApiState::new(database.clone(), gate, self.clock.clone(), &options);
@@ -145,6 +132,11 @@ impl Stack {
             database.close().await;
         });
         format!("http://{address}")
+    }
+
+    /// Connects to the database as one more process does.
+    pub async fn connect_database(&self) -> Database {
+        connect_database(&self.name, &self.options).await
     }
 
     async fn start_parts(&mut self) {

@@ -5,6 +5,7 @@
 //! exactly the grants that this duty needs. Nothing
 //! else can reach a connection: the pools are private to this module.
 
+mod database;
 mod each_tenant_tx;
 mod error;
 mod migrate;
@@ -13,12 +14,13 @@ mod pool;
 mod roles;
 mod tenant_tx;
 
+pub use database::{Database, DatabaseUrls};
 pub use each_tenant_tx::EachTenantTx;
 pub use error::DbError;
 pub use migrate::{MigrateError, migrate};
 pub use platform_tx::{
     Authenticator, Duty, Engine, Issuer, Operator, PlatformTx, Purger, Registrar,
 };
-pub use pool::{Database, DatabaseUrls, PoolSettings};
+pub use pool::PoolSettings;
 pub use roles::{LoginPasswords, LoginUrls, RolesError, connection_url, create_logins};
 pub use tenant_tx::TenantTx;

@@ -2,9 +2,9 @@
 
 use std::marker::PhantomData;
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction, pool::PoolConnection};
+use sqlx::{PgConnection, Postgres, Transaction, pool::PoolConnection};
 
-use super::DbError;
+use super::{DbError, pool::Pool};
 
 /// A duty that must cross tenants. Its role has the grants and policies that it needs, and no
 /// more; none of them owns a table or bypasses row-level security.
@@ -66,16 +66,16 @@ enum Session {
 }
 
 impl<D: Duty> PlatformTx<D> {
-    pub(super) async fn begin(pool: &PgPool) -> Result<Self, DbError> {
+    pub(super) async fn begin(pool: &Pool) -> Result<Self, DbError> {
         Ok(Self {
-            session: Session::Transaction(Box::pin(pool.begin()).await?),
+            session: Session::Transaction(pool.begin().await?),
             duty: PhantomData,
         })
     }
 
-    pub(super) async fn autocommit(pool: &PgPool) -> Result<Self, DbError> {
+    pub(super) async fn autocommit(pool: &Pool) -> Result<Self, DbError> {
         Ok(Self {
-            session: Session::Autocommit(Box::pin(pool.acquire()).await?),
+            session: Session::Autocommit(pool.acquire().await?),
             duty: PhantomData,
         })
     }

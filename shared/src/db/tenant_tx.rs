@@ -1,8 +1,8 @@
 //! A transaction in one tenant's name.
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::DbError;
+use super::{DbError, pool::Pool};
 use crate::ids::TenantId;
 
 /// A transaction whose role is `unity_app` and whose `app.tenant_id` is set, so that row-level
@@ -15,7 +15,7 @@ pub struct TenantTx {
 }
 
 impl TenantTx {
-    pub(super) async fn begin(pool: &PgPool, tenant: TenantId) -> Result<Self, DbError> {
+    pub(super) async fn begin(pool: &Pool, tenant: TenantId) -> Result<Self, DbError> {
         // One round trip for all three. The tenant ends with the transaction, so a pooled connection
         // cannot carry it to the next; and what a statement before has set for the session, which ours
         // never do, is taken back here: the transaction is as if the connection were new.
@@ -23,8 +23,7 @@ impl TenantTx {
             "RESET ALL; BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL app.tenant_id = '{tenant}'"
         );
         // Safe as text: the alphabet of a TenantId has no quote and no backslash.
-        // The pool's future is large; on the heap it does not make every caller's so.
-        let tx = Box::pin(pool.begin_with(AssertSqlSafe(begin))).await?;
+        let tx = pool.begin_with(begin).await?;
         Ok(Self { tx, tenant })
     }
 

@@ -99,13 +99,6 @@ impl Drill {
             limits = Limits::of(FIFTY);
             fifty(fleet).await?
         } else {
-            if self == Self::LowerLimit {
-                // Opens the connection by which limits are set. To open one takes the driver hundreds of turns
-                // of its runtime (SCRAM yields every few rounds), so many seconds in a process without
-                // optimisation under load; that is not what is tried here.
-                let tenants = fleet.tenants.clone();
-                fleet.stack.set_limits(&tenants, LIMIT).await?;
-            }
             let load = Load::start(fleet.stack.api, &fleet.tenants);
             self.befall(fleet, time, &mut limits).await?;
             let ended = Instant::now();
