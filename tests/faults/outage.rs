@@ -1,6 +1,9 @@
 //! PostgreSQL or Redis goes away and comes back.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
@@ -97,7 +100,8 @@ async fn a_process_that_is_busy_opens_a_connection_in_time() {
         .map(|_| {
             AbortOnDropHandle::new(tokio::spawn(async {
                 loop {
-                    std::thread::sleep(Duration::from_millis(1));
+                    let began = Instant::now();
+                    while began.elapsed() < Duration::from_millis(1) {}
                     tokio::task::yield_now().await;
                 }
             }))

@@ -143,6 +143,67 @@ async fn a_newer_job_of_its_kind_takes_the_place_of_one_that_waits() {
     stack.stop().await;
 }
 
+/// Jobs of this kind are taken in no more.
+async fn drain_provisioning(stack: &Stack) {
+    let drain = json!({
+        "scope": { "kind": "provision_namespace" }, "action": "drain", "reason": "the lake",
+        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
+    });
+    stack
+        .admin
+        .post("/api/v1/switches", &drain)
+        .await
+        .expect(201);
+}
+
+/// They may be written in one statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_batches_that_arrive_together_each_is_taken_as_a_whole_or_not_at_all() {
+    let stack = no_workers().await;
+    let caller = stack.create_tenant("together").await;
+    drain_provisioning(&stack).await;
+    let before = stack.count("SELECT count(*) FROM jobs").await;
+    let probe = json!({ "kind": "probe", "payload": {} });
+    let later = json!({ "kind": "probe", "payload": {}, "delay_seconds": 3600 });
+    let provision = json!({ "kind": "provision_namespace", "payload": {} });
+    let whole = json!({ "jobs": [probe, later, probe] });
+    let torn = json!({ "jobs": [probe, provision, probe] });
+    let sent = (0..40).map(|n| {
+        caller.post(
+            "/api/v1/jobs:batch",
+            if n % 4 == 3 { &torn } else { &whole },
+        )
+    });
+    let answers = futures::future::join_all(sent).await;
+    for (n, answer) in answers.into_iter().enumerate() {
+        if n % 4 == 3 {
+            let refused = answer.problem(409, "switch.draining").json;
+            assert_eq!(refused["errors"][0]["pointer"], "/jobs/1", "{refused}");
+            continue;
+        }
+        let items = answer.expect(202).json["items"].clone();
+        let statuses: Vec<&Value> = items
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| &item["status"])
+            .collect();
+        assert_eq!(statuses, ["queued", "scheduled", "queued"]);
+        for item in items.as_array().unwrap() {
+            let id = item["id"].as_str().unwrap();
+            let job = caller
+                .get(&format!("/api/v1/jobs/{id}"))
+                .await
+                .expect(200)
+                .json;
+            assert_eq!(job["status"], item["status"], "{job}");
+        }
+    }
+    let written = stack.count("SELECT count(*) FROM jobs").await - before;
+    assert_eq!(written, 30 * 3);
+    stack.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_the_caller_may_not_start_or_that_is_drained_is_named() {
     let stack = no_workers().await;
@@ -162,15 +223,7 @@ async fn a_job_that_the_caller_may_not_start_or_that_is_drained_is_named() {
     let jobs = json!({ "jobs": [probe, bad, provision] });
     let answer = member.post("/api/v1/jobs:batch", &jobs).await;
     assert_eq!(named(answer, 403, "role.insufficient"), "/jobs/2");
-    let drain = json!({
-        "scope": { "kind": "provision_namespace" }, "action": "drain", "reason": "the lake",
-        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
-    });
-    stack
-        .admin
-        .post("/api/v1/switches", &drain)
-        .await
-        .expect(201);
+    drain_provisioning(&stack).await;
     for (jobs, place) in [
         (vec![&probe, &provision], "/jobs/1"),
         (vec![&provision], "/jobs/0"),

@@ -1,9 +1,10 @@
 //! Writes the jobs of requests that arrive together in one statement.
 //!
-//! A commit costs the same for one row as for hundreds. While one is under way the next collects; a
-//! lone request is written at once. Each job is judged by itself: one that the database will not take
-//! fails alone. Tenants that are near their cap have a queue of their own, because their rows are
-//! counted first and others must not wait for that.
+//! A commit costs the same for one row as for hundreds, and so does much of a statement. While one is under
+//! way the next collects; a lone request is written at once. Each request is judged by itself: one that the
+//! database will not take fails alone, and of one with several jobs all are written or none. Tenants that are
+//! near their cap have a queue of their own, because their rows are counted first and others must not wait
+//! for that; and so have requests with several jobs, which lone ones must not wait for.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,34 +19,44 @@ use unity_shared::{
     clock::Clock,
     db::{Database, DbError, Engine, PlatformTx},
     ids::{JobId, TenantId},
-    jobs::{Enqueued, NewJob, OrderedJob, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
+    jobs::{Enqueued, NewJob, OrderedJobs, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
     queue::Gate,
 };
 
 use super::{tell_gate::tell_gate, told_orders::ToldOrders, waiting_cap::Places};
 use crate::error::ApiError;
 
-/// A job on its way into the record.
+/// Jobs on their way into the record: all of them or none.
 #[derive(Debug)]
 pub struct Order {
-    /// Whose job it is.
+    /// Whose jobs they are.
     pub tenant: TenantId,
-    /// The job.
-    pub job: NewJob,
-    /// Who ordered it.
+    /// One at least. Where there are several, they are of one kind, so that whatever leaves one of them out of a
+    /// statement leaves out all, and that kind supersedes nothing.
+    pub jobs: Arc<[NewJob]>,
+    /// Who ordered them.
     pub author: Arc<Author>,
-    /// Its place below the cap.
+    /// Their places below the cap. Where there are several jobs, it is far.
     pub places: Places,
+}
+
+impl Order {
+    /// Most jobs of an order. More fill a statement by themselves.
+    pub const MOST_JOBS: usize = 200;
+
+    fn is_lone(&self) -> bool {
+        self.jobs.len() == 1
+    }
 }
 
 /// What became of an order.
 #[derive(Debug)]
 pub enum Fate {
-    /// It was written, at this instant.
+    /// Its jobs were written, at this instant.
     At(DateTime<Utc>),
-    /// It was not, because its tenant is not active or its scope is drained.
+    /// They were not, because the tenant is not active or the scope of one of them is drained.
     LeftOut,
-    /// It was not, because as many jobs wait as may.
+    /// It was not written, because as many jobs wait as may.
     Full(ApiError),
 }
 
@@ -57,6 +68,7 @@ pub type Outcome = Result<Fate, Arc<DbError>>;
 pub struct GroupCommit {
     far: Batcher<Order, Outcome>,
     near: Batcher<Order, Outcome>,
+    several: Batcher<Order, Outcome>,
 }
 
 /// While one commit waits for the disk and one tells the gate, a third is written.
@@ -69,6 +81,9 @@ const NEAR: BatchLimits = BatchLimits {
     items: 500,
     calls: NonZeroUsize::MIN,
 };
+
+/// A thousand jobs at most: a larger statement saves nothing more, and those behind it wait longer.
+const SEVERAL: BatchLimits = BatchLimits { items: 5, ..FAR };
 
 /// Starts the queues.
 pub fn start_group_commit(
@@ -92,16 +107,19 @@ pub fn start_group_commit(
     GroupCommit {
         far: start(FAR),
         near: start(NEAR),
+        several: start(SEVERAL),
     }
 }
 
 impl GroupCommit {
-    /// Writes the job with whatever else arrives now; `None` when the queue has ended.
+    /// Writes the jobs with whatever else arrives now; `None` when the queue has ended.
     pub async fn call(&self, order: Order) -> Option<Outcome> {
-        match order.places.limit() {
-            Some(_) => self.near.call(order).await,
-            None => self.far.call(order).await,
-        }
+        let queue = match order.places.limit() {
+            Some(_) => &self.near,
+            None if order.is_lone() => &self.far,
+            None => &self.several,
+        };
+        queue.call(order).await
     }
 }
 
@@ -119,8 +137,7 @@ impl Writer {
         let now = self.clock.now();
         match write(&self.database, &orders, now).await {
             Ok(Written { enqueued, full }) => {
-                let jobs = orders.iter().map(|order| (&order.tenant, &order.job));
-                tell_gate(&self.gate, jobs, &enqueued, now).await;
+                tell_gate(&self.gate, jobs_of(&orders), &enqueued, now).await;
                 let orders = orders.into_iter();
                 orders
                     .map(|order| Ok(self.fate(order, &enqueued.written, &full, now)))
@@ -175,21 +192,20 @@ impl Writer {
     ) -> Fate {
         let Order {
             tenant,
-            job,
+            jobs,
             author,
             places,
         } = order;
-        if let Some(used) = full.get(&job.id) {
+        if let Some(used) = jobs.iter().find_map(|job| full.get(&job.id)) {
             return Fate::Full(places.refuse(*used));
         }
-        if !written.contains(&job.id) {
+        if !jobs.iter().all(|job| written.contains(&job.id)) {
             return Fate::LeftOut;
         }
         places.settle();
-        self.told.tell(OrderedJob {
+        self.told.tell(OrderedJobs {
             tenant,
-            id: job.id,
-            kind: job.kind_name(),
+            jobs: jobs.iter().map(|job| (job.id, job.kind_name())).collect(),
             author,
         });
         Fate::At(now)
@@ -207,8 +223,10 @@ async fn write(
     orders: &[Order],
     now: DateTime<Utc>,
 ) -> Result<Written, DbError> {
-    let counts = orders.iter().any(|order| order.places.limit().is_some());
-    if counts || orders.iter().any(|order| order.job.supersedes(now)) {
+    let needs_transaction = orders.iter().any(|order| {
+        order.places.limit().is_some() || order.jobs.iter().any(|job| job.supersedes(now))
+    });
+    if needs_transaction {
         let mut tx = database.engine().begin().await?;
         let full = find_full(&mut tx, orders).await?;
         let enqueued = enqueue_for_tenants(&mut tx, &rows(orders, &full), now).await?;
@@ -223,10 +241,15 @@ async fn write(
 }
 
 fn rows<'a>(orders: &'a [Order], full: &HashMap<JobId, u32>) -> Vec<(&'a TenantId, &'a NewJob)> {
+    let mut jobs = jobs_of(orders);
+    jobs.retain(|(_, job)| !full.contains_key(&job.id));
+    jobs
+}
+
+fn jobs_of(orders: &[Order]) -> Vec<(&TenantId, &NewJob)> {
     orders
         .iter()
-        .filter(|order| !full.contains_key(&order.job.id))
-        .map(|order| (&order.tenant, &order.job))
+        .flat_map(|order| order.jobs.iter().map(|job| (&order.tenant, job)))
         .collect()
 }
 
@@ -254,11 +277,13 @@ async fn find_full(
     for order in orders {
         let limit = limits.get(&order.tenant);
         let used = waiting.entry(order.tenant.clone()).or_default();
-        match limit {
-            Some(limit) if *used >= *limit => {
-                full.insert(order.job.id, *used);
+        for job in order.jobs.iter() {
+            match limit {
+                Some(limit) if *used >= *limit => {
+                    full.insert(job.id, *used);
+                }
+                Some(_) | None => *used = used.saturating_add(1),
             }
-            Some(_) | None => *used = used.saturating_add(1),
         }
     }
     Ok(full)

@@ -12,7 +12,7 @@ use unity_shared::{
     batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
     db::{Database, DbError},
-    jobs::{OrderedJob, tell_of_orders},
+    jobs::{OrderedJobs, tell_of_orders},
     telemetry::chain,
 };
 
@@ -29,18 +29,18 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The way to the audit log. Clones share it.
 #[derive(Debug, Clone)]
-pub struct ToldOrders(Batcher<Option<OrderedJob>, ()>);
+pub struct ToldOrders(Batcher<Option<OrderedJobs>, ()>);
 
 impl ToldOrders {
     /// Call it inside a tokio runtime.
     pub fn start(database: Database, clock: Clock) -> Self {
         Self(Batcher::start(
             LIMITS,
-            move |orders: Vec<Option<OrderedJob>>| {
+            move |orders: Vec<Option<OrderedJobs>>| {
                 let (database, clock) = (database.clone(), clock.clone());
                 async move {
                     let answers = vec![(); orders.len()];
-                    let orders: Vec<OrderedJob> = orders.into_iter().flatten().collect();
+                    let orders: Vec<OrderedJobs> = orders.into_iter().flatten().collect();
                     if !orders.is_empty() {
                         write(&database, orders, &clock).await;
                         tokio::time::sleep(PAUSE).await;
@@ -52,7 +52,7 @@ impl ToldOrders {
     }
 
     /// Will be told within a second. Nobody waits for it.
-    pub fn tell(&self, order: OrderedJob) {
+    pub fn tell(&self, order: OrderedJobs) {
         drop(self.0.send(Some(order)));
     }
 
@@ -68,7 +68,7 @@ impl ToldOrders {
 }
 
 /// All at once; or tenant by tenant if somebody holds the log of one of them, or one cannot be told.
-async fn write(database: &Database, orders: Vec<OrderedJob>, clock: &Clock) {
+async fn write(database: &Database, orders: Vec<OrderedJobs>, clock: &Clock) {
     match try_write(database, &orders, clock.now()).await {
         Ok(()) => {}
         Err(error) if error.may_be_one_rows() => {
@@ -82,14 +82,15 @@ async fn write(database: &Database, orders: Vec<OrderedJob>, clock: &Clock) {
     }
 }
 
-async fn write_patiently(database: &Database, orders: &[OrderedJob], clock: &Clock) {
+async fn write_patiently(database: &Database, orders: &[OrderedJobs], clock: &Clock) {
     for again in 1..=TRIES {
         let error = match try_write(database, orders, clock.now()).await {
             Ok(()) => return,
             Err(error) => error,
         };
         if !error.retryable() || again == TRIES {
-            let lost = u64::try_from(orders.len()).unwrap_or(u64::MAX);
+            let lost: usize = orders.iter().map(|order| order.jobs.len()).sum();
+            let lost = u64::try_from(lost).unwrap_or(u64::MAX);
             metrics::counter!("unity_audit_orders_lost_total").increment(lost);
             tracing::error!(
                 error = chain(&error),
@@ -104,7 +105,7 @@ async fn write_patiently(database: &Database, orders: &[OrderedJob], clock: &Clo
 
 async fn try_write(
     database: &Database,
-    orders: &[OrderedJob],
+    orders: &[OrderedJobs],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut tx = database.engine().statement().await?;

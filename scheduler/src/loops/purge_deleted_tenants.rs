@@ -12,7 +12,7 @@ use unity_shared::{
     audit::Author,
     ids::TenantId,
     jobs::{
-        NewJob, OrderedJob, enqueue_for_tenants,
+        NewJob, OrderedJobs, enqueue_for_tenants,
         kinds::{HardDeleteTenant, spec_of},
         tell_of_orders,
     },
@@ -48,18 +48,16 @@ pub(super) async fn tick(context: &Context) -> Result<(), LoopError> {
     }
     let rows: Vec<(&TenantId, &NewJob)> = jobs.iter().map(|job| (&platform, job)).collect();
     let written = enqueue_for_tenants(&mut tx, &rows, now).await?.written;
-    let author = Arc::new(Author::system("scheduler"));
-    let orders: Vec<OrderedJob> = jobs
-        .iter()
-        .filter(|job| written.contains(&job.id))
-        .map(|job| OrderedJob {
-            tenant: platform.clone(),
-            id: job.id,
-            kind: job.kind_name(),
-            author: Arc::clone(&author),
-        })
-        .collect();
-    tell_of_orders(&mut tx, &orders, now).await?;
+    let ordered = OrderedJobs {
+        tenant: platform.clone(),
+        jobs: jobs
+            .iter()
+            .filter(|job| written.contains(&job.id))
+            .map(|job| (job.id, job.kind_name()))
+            .collect(),
+        author: Arc::new(Author::system("scheduler")),
+    };
+    tell_of_orders(&mut tx, &[ordered], now).await?;
     tx.commit().await?;
     let offers: Vec<Offer> = jobs
         .iter()

@@ -34,8 +34,8 @@ pub struct NewJob {
     pub max_attempts: i32,
     /// At most one job of the tenant with the same key runs at a time.
     pub resource_key: Option<String>,
-    /// Free labels: text to text.
-    pub labels: Map<String, Value>,
+    /// Free labels: an object of text to text.
+    pub labels: Value,
     /// It fails as expired if its first attempt has not begun by then; absent = never.
     pub expires_at: Option<DateTime<Utc>>,
     /// The request that asked for it.
@@ -65,7 +65,7 @@ impl NewJob {
             timeout_seconds: i32::try_from(kind.timeout.as_secs()).unwrap_or(i32::MAX),
             max_attempts: kind.retry.max_attempts,
             resource_key: kind.default_resource_key.map(str::to_owned),
-            labels: Map::new(),
+            labels: Value::Object(Map::new()),
             expires_at: None,
             request_id: None,
         })
@@ -98,7 +98,7 @@ impl NewJob {
             error: None,
             progress: None,
             resource_key: self.resource_key.clone(),
-            labels: (&Value::Object(self.labels.clone())).into(),
+            labels: (&self.labels).into(),
             timeout_seconds: self.timeout_seconds,
             run_at: self.run_at.max(now),
             created_at: now,
@@ -133,7 +133,13 @@ impl NewJob {
     /// Whether it takes the place of older ones when it is written at `now`.
     #[must_use]
     pub fn supersedes(&self, now: DateTime<Utc>) -> bool {
-        self.kind.supersedes && self.resource_key.is_some() && self.run_at <= now
+        self.may_supersede() && self.run_at <= now
+    }
+
+    /// Whether it takes the place of older ones when it is due.
+    #[must_use]
+    pub const fn may_supersede(&self) -> bool {
+        self.kind.supersedes && self.resource_key.is_some()
     }
 
     fn bond<'a>(&'a self, tenant: &'a TenantId, now: DateTime<Utc>) -> Option<Bond<'a>> {
@@ -305,15 +311,15 @@ async fn insert_jobs(
                                AND (switch.tenant_id IS NULL OR switch.tenant_id = wanted.tenant_id)
                                AND (switch.kind IS NULL OR switch.kind = wanted.kind))
            RETURNING id AS "id: JobId""#,
-        &column!(|tenant, _job| tenant.to_string()),
+        &column!(|tenant, _job| tenant.as_str()) as &[&str],
         &column!(|_, job| job.id.as_uuid()),
-        &column!(|_, job| job.kind.name.to_owned()),
-        &column!(|_, job| job.kind.queue.to_owned()),
-        &column!(|_, job| job.first_status(now).as_str().to_owned()),
+        &column!(|_, job| job.kind.name) as &[&str],
+        &column!(|_, job| job.kind.queue) as &[&str],
+        &column!(|_, job| job.first_status(now).as_str()) as &[&str],
         &column!(|_, job| job.priority),
-        &column!(|_, job| job.payload.clone()),
-        &column!(|_, job| job.resource_key.clone()) as &[Option<String>],
-        &column!(|_, job| Value::Object(job.labels.clone())),
+        &column!(|_, job| &job.payload) as &[&Value],
+        &column!(|_, job| job.resource_key.as_deref()) as &[Option<&str>],
+        &column!(|_, job| &job.labels) as &[&Value],
         &column!(|_, job| job.max_attempts),
         &column!(|_, job| job.timeout_seconds),
         &column!(|_, job| job.run_at),

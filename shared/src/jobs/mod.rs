@@ -68,5 +68,5 @@ pub use switch::{
     list_switches, select_switches,
 };
 pub use tally::{RunningTally, tally_running};
-pub use told_jobs::{OrderedJob, tell_of_orders};
+pub use told_jobs::{OrderedJobs, tell_of_orders};
 pub use waiting::{count_later, count_waiting, count_waiting_of, lock_waiting, lock_waiting_of};

@@ -12,16 +12,14 @@ use crate::{
     ids::{ActAsId, JobId, TenantId},
 };
 
-/// A job that somebody ordered and that was written.
+/// Jobs that somebody ordered and that were written.
 #[derive(Debug, Clone)]
-pub struct OrderedJob {
-    /// Whose job it is.
+pub struct OrderedJobs {
+    /// Whose jobs they are.
     pub tenant: TenantId,
-    /// The job.
-    pub id: JobId,
-    /// Its kind.
-    pub kind: &'static str,
-    /// Who ordered it.
+    /// Each with its kind.
+    pub jobs: Vec<(JobId, &'static str)>,
+    /// Who ordered them.
     pub author: Arc<Author>,
 }
 
@@ -39,9 +37,9 @@ struct Voice<'a> {
 }
 
 /// What is told of these orders, in the order of each author's first.
-fn tellings(orders: &[OrderedJob]) -> Vec<Telling> {
+fn tellings(orders: &[OrderedJobs]) -> Vec<Telling> {
     let mut places: HashMap<Voice<'_>, usize> = HashMap::with_capacity(orders.len());
-    let mut groups: Vec<Vec<&OrderedJob>> = Vec::new();
+    let mut groups: Vec<Vec<&OrderedJobs>> = Vec::new();
     for order in orders {
         let author = &order.author;
         let voice = Voice {
@@ -57,18 +55,27 @@ fn tellings(orders: &[OrderedJob]) -> Vec<Telling> {
             None => groups.push(vec![order]),
         }
     }
-    let named = groups.iter().flat_map(|group| group.chunks(MOST_NAMED));
-    named.filter_map(telling_of).collect()
+    let told = groups.iter().flat_map(|group| {
+        let jobs: Vec<Named<'_>> = group
+            .iter()
+            .flat_map(|order| order.jobs.iter().map(|job| (*order, *job)))
+            .collect();
+        let parts = jobs.chunks(MOST_NAMED).filter_map(telling_of);
+        parts.collect::<Vec<Telling>>()
+    });
+    told.collect()
 }
 
-fn telling_of(group: &[&OrderedJob]) -> Option<Telling> {
-    let first = group.first()?;
-    let jobs = group.iter().map(|order| (order.id, order.kind));
-    let deed = jobs_created(jobs);
+/// A job and the order that it came with.
+type Named<'a> = (&'a OrderedJobs, (JobId, &'static str));
+
+fn telling_of(named: &[Named<'_>]) -> Option<Telling> {
+    let (first, _) = named.first()?;
+    let deed = jobs_created(named.iter().map(|(_, job)| *job));
     let tenant = &first.tenant;
     let mut author = Author::clone(&first.author);
-    let is_one_request = |order: &&OrderedJob| order.author.request_id == author.request_id;
-    if !group.iter().all(is_one_request) {
+    let is_one_request = |(order, _): &Named<'_>| order.author.request_id == author.request_id;
+    if !named.iter().all(is_one_request) {
         author.request_id = None;
     }
     let mut chains = vec![Some(tenant.clone())];
@@ -103,7 +110,7 @@ fn jobs_created<'a>(jobs: impl Iterator<Item = (JobId, &'a str)> + Clone) -> Dee
 /// Tells of jobs that were written: an entry for each author, in whose transaction is up to the caller.
 pub async fn tell_of_orders(
     tx: &mut PlatformTx<Engine>,
-    orders: &[OrderedJob],
+    orders: &[OrderedJobs],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     tell_all(tx, &tellings(orders), now).await

@@ -16,19 +16,34 @@ async fn still_stack() -> (Stack, Caller, Caller) {
     (stack, alpha, bravo)
 }
 
-/// A queued probe of alpha's with this payload, written as a statement of the application's login could.
-async fn write_probe(app: &mut PgConnection, payload: &str) -> JobId {
-    let id = JobId::new();
-    let insert = format!(
+/// A queued probe, as a statement of the application's login could write it.
+fn insert_probe(tenant: &str, id: JobId, payload: &str) -> String {
+    format!(
         "INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, max_attempts, timeout_seconds,
                            run_at, created_at)
-         VALUES ('alpha', '{id}', 'probe', 'default', 'queued', 5, '{payload}', 1, 60, now(), now())"
-    );
-    sqlx::raw_sql(AssertSqlSafe(insert))
+         VALUES ('{tenant}', '{id}', 'probe', 'default', 'queued', 5, '{payload}', 1, 60, now(), now())"
+    )
+}
+
+/// A queued probe of alpha's with this payload.
+async fn write_probe(app: &mut PgConnection, payload: &str) -> JobId {
+    let id = JobId::new();
+    sqlx::raw_sql(AssertSqlSafe(insert_probe("alpha", id, payload)))
         .execute(app)
         .await
         .unwrap();
     id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_job_is_written_for_a_tenant_that_does_not_exist() {
+    let stack = stack_of_two().await;
+    for (tenant, outcome) in [("alpha", Ok(1)), ("ghost", Err("42501".to_owned()))] {
+        let mut app = app_as(&stack, tenant).await;
+        let insert = insert_probe(tenant, JobId::new(), "{}");
+        assert_eq!(attempt(&mut app, &insert).await, outcome, "{tenant}");
+    }
+    stack.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -124,7 +124,7 @@ async fn write_together(
     let places = state.waiting_caps().take(state, &caller.tenant, 1).await?;
     let order = Order {
         tenant: caller.tenant.clone(),
-        job: job.clone(),
+        jobs: Arc::new([job.clone()]),
         author,
         places,
     };

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     audit::By,
     auth::TenantCaller,
+    enqueue::{Fate, Order},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, Object},
     middleware::CurrentRequestId,
@@ -127,7 +128,12 @@ async fn create(
         request_id,
     } = *orderer;
     let now = state.clock().now();
-    let jobs = accept(state, caller, order, request_id, now)?;
+    let jobs: Arc<[NewJob]> = accept(state, caller, order, request_id, now)?.into();
+    if request.is_none()
+        && let Some(now) = write_together(state, orderer, &jobs).await?
+    {
+        return Ok(accepted(&created(&jobs, &Enqueued::default(), now)));
+    }
     let answer = |request: &IdempotentRequest, enqueued: &Enqueued| {
         request.answer(
             StatusCode::ACCEPTED,
@@ -143,13 +149,49 @@ async fn create(
         is_batch: true,
     };
     match write_apart(state, caller, &apart, answer).await? {
-        Written::Now(enqueued) => {
-            let look_after = [(header::RETRY_AFTER, LOOK_AFTER)];
-            let body = Json(created(&jobs, &enqueued, now));
-            Ok((StatusCode::ACCEPTED, look_after, body).into_response())
-        }
+        Written::Now(enqueued) => Ok(accepted(&created(&jobs, &enqueued, now))),
         Written::Before(response) => Ok(response),
     }
+}
+
+/// Writes the jobs with whatever other batches arrive now, and answers when. `None` if they are to be written
+/// apart, where it also turns out why they are not taken in.
+async fn write_together(
+    state: &ApiState,
+    orderer: &Orderer<'_>,
+    jobs: &Arc<[NewJob]>,
+) -> Result<Option<DateTime<Utc>>, ApiError> {
+    let kind = jobs.first().map(NewJob::kind_name);
+    let is_of_one_kind = jobs.iter().all(|job| Some(job.kind_name()) == kind);
+    if jobs.len() > Order::MOST_JOBS || !is_of_one_kind || jobs.iter().any(NewJob::may_supersede) {
+        return Ok(None);
+    }
+    let tenant = &orderer.caller.tenant;
+    let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+    let places = state.waiting_caps().take(state, tenant, count).await?;
+    if places.limit().is_some() {
+        return Ok(None);
+    }
+    let order = Order {
+        tenant: tenant.clone(),
+        jobs: Arc::clone(jobs),
+        author: Arc::clone(orderer.author),
+        places,
+    };
+    let outcome = state
+        .group_commit()
+        .call(order)
+        .await
+        .ok_or_else(|| ApiError::Defect("the group commit has ended".to_owned()))?;
+    Ok(match outcome? {
+        Fate::At(now) => Some(now),
+        Fate::LeftOut | Fate::Full(_) => None,
+    })
+}
+
+fn accepted(created: &BatchCreated) -> Response {
+    let look_after = [(header::RETRY_AFTER, LOOK_AFTER)];
+    (StatusCode::ACCEPTED, look_after, Json(created)).into_response()
 }
 
 fn created(jobs: &[NewJob], enqueued: &Enqueued, now: DateTime<Utc>) -> BatchCreated {

@@ -122,11 +122,8 @@ impl JobOrder {
         job.max_attempts = narrow(max_attempts)?.unwrap_or(job.max_attempts);
         job.resource_key = resource_key.or(job.resource_key);
         job.expires_at = expires_at.map(to_microseconds);
-        job.labels = labels
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(key, value)| (key, value.into()))
-            .collect();
+        let labels = labels.unwrap_or_default().into_iter();
+        job.labels = Value::Object(labels.map(|(key, value)| (key, value.into())).collect());
         Ok(job)
     }
 

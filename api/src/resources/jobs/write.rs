@@ -7,7 +7,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use unity_shared::{
     audit::Author,
-    jobs::{Enqueued, NewJob, OrderedJob, enqueue_jobs},
+    jobs::{Enqueued, NewJob, OrderedJobs, enqueue_jobs},
     tenancy::RecordedAnswer,
 };
 
@@ -57,14 +57,12 @@ pub async fn write_apart(
             let told = apart.jobs.iter().map(|job| (&caller.tenant, job));
             tell_gate(state.gate(), told, &enqueued, apart.now).await;
             places.settle();
-            for job in apart.jobs {
-                state.told_orders().tell(OrderedJob {
-                    tenant: caller.tenant.clone(),
-                    id: job.id,
-                    kind: job.kind_name(),
-                    author: Arc::clone(apart.author),
-                });
-            }
+            let jobs = apart.jobs.iter();
+            state.told_orders().tell(OrderedJobs {
+                tenant: caller.tenant.clone(),
+                jobs: jobs.map(|job| (job.id, job.kind_name())).collect(),
+                author: Arc::clone(apart.author),
+            });
             Ok(Written::Now(enqueued))
         }
         Err(before) => Ok(Written::Before(before)),
