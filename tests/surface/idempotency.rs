@@ -290,3 +290,76 @@ async fn a_repetition_is_answered_although_by_now_the_order_would_be_refused() {
     refused.problem(422, "idempotency.mismatch");
     stack.stop().await;
 }
+
+/// They are written together, each under its own key.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_orders_at_once_each_key_makes_one_job_and_no_other_waits_for_it() {
+    let stack = Stack::still().await;
+    let caller = stack.create_tenant("many").await;
+    let bodies: Vec<(String, Value)> = (0..90)
+        .map(|n| (format!("k{}", n % 30), order(&format!("{}", n % 30))))
+        .collect();
+    let sent = bodies
+        .iter()
+        .map(|(key, body)| post(&caller, JOBS, key, body));
+    let without_key = json!({ "kind": "probe", "payload": {} });
+    let plain = (0..30).map(|_| caller.post(JOBS, &without_key));
+    let (answers, others) = tokio::join!(
+        futures::future::join_all(sent),
+        futures::future::join_all(plain)
+    );
+    let mut ids: Vec<BTreeSet<String>> = vec![BTreeSet::new(); 30];
+    let mut replayed = 0;
+    for (n, answer) in answers.into_iter().enumerate() {
+        let answer = answer.expect(202);
+        replayed += usize::from(is_replayed(&answer));
+        ids[n % 30].insert(answer.text_of("id"));
+    }
+    assert_eq!(replayed, 60);
+    assert!(ids.iter().all(|ids| ids.len() == 1), "{ids:?}");
+    for other in others {
+        assert!(!is_replayed(&other.expect(202)));
+    }
+    let jobs = "SELECT count(*) FROM jobs WHERE kind = 'probe'";
+    assert_eq!(stack.count(jobs).await, 60);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_was_not_taken_in_leaves_its_key_free() {
+    let stack = Stack::still().await;
+    let caller = stack.create_tenant("free").await;
+    let drain = json!({
+        "scope": { "kind": "probe" }, "action": "drain", "reason": "the lake",
+        "expires_at": stack.clock.now() + TimeDelta::hours(1),
+    });
+    let drain = stack
+        .admin
+        .post("/api/v1/switches", &drain)
+        .await
+        .expect(201);
+    let batch = json!({ "jobs": [order("x"), order("y")] });
+    for (path, key, body) in [
+        (JOBS, "k", &order("x")),
+        ("/api/v1/jobs:batch", "b", &batch),
+    ] {
+        post(&caller, path, key, body)
+            .await
+            .problem(409, "switch.draining");
+    }
+    let kept = "SELECT count(*) FROM idempotency_keys WHERE tenant_id = 'free'";
+    assert_eq!(stack.count(kept).await, 0);
+    let switch = format!("/api/v1/switches/{}", drain.text_of("id"));
+    stack.admin.delete(&switch).await.expect(204);
+    for (path, key, body) in [
+        (JOBS, "k", &order("x")),
+        ("/api/v1/jobs:batch", "b", &batch),
+    ] {
+        let taken = post(&caller, path, key, body).await.expect(202);
+        let again = post(&caller, path, key, body).await.expect(202);
+        assert!(!is_replayed(&taken) && is_replayed(&again));
+        assert_eq!(again.json, taken.json);
+    }
+    assert_eq!(stack.count(kept).await, 2);
+    stack.stop().await;
+}

@@ -14,54 +14,20 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use unity_shared::{
-    audit::Author,
     batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
-    db::{Database, DbError, Engine, PlatformTx},
+    db::{Database, DbError},
     ids::{JobId, TenantId},
-    jobs::{Enqueued, NewJob, OrderedJobs, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
+    jobs::OrderedJobs,
     queue::Gate,
 };
 
-use super::{tell_gate::tell_gate, told_orders::ToldOrders, waiting_cap::Places};
-use crate::error::ApiError;
-
-/// Jobs on their way into the record: all of them or none.
-#[derive(Debug)]
-pub struct Order {
-    /// Whose jobs they are.
-    pub tenant: TenantId,
-    /// One at least. Where there are several, they are of one kind, so that whatever leaves one of them out of a
-    /// statement leaves out all, and that kind supersedes nothing.
-    pub jobs: Arc<[NewJob]>,
-    /// Who ordered them.
-    pub author: Arc<Author>,
-    /// Their places below the cap. Where there are several jobs, it is far.
-    pub places: Places,
-}
-
-impl Order {
-    /// Most jobs of an order. More fill a statement by themselves.
-    pub const MOST_JOBS: usize = 200;
-
-    fn is_lone(&self) -> bool {
-        self.jobs.len() == 1
-    }
-}
-
-/// What became of an order.
-#[derive(Debug)]
-pub enum Fate {
-    /// Its jobs were written, at this instant.
-    At(DateTime<Utc>),
-    /// They were not, because the tenant is not active or the scope of one of them is drained.
-    LeftOut,
-    /// It was not written, because as many jobs wait as may.
-    Full(ApiError),
-}
-
-/// The fate, or why the statement failed.
-pub type Outcome = Result<Fate, Arc<DbError>>;
+use super::{
+    order::{Fate, Order, Outcome},
+    tell_gate::tell_gate,
+    told_orders::ToldOrders,
+    write_orders::{Skip, Written, jobs_of, write_orders},
+};
 
 /// The queues in front of the statement.
 #[derive(Debug, Clone)]
@@ -135,15 +101,15 @@ struct Writer {
 impl Writer {
     async fn commit(&self, orders: Vec<Order>) -> Vec<Outcome> {
         let now = self.clock.now();
-        match write(&self.database, &orders, now).await {
-            Ok(Written { enqueued, full }) => {
+        match write_orders(&self.database, &orders, now).await {
+            Ok(Written { enqueued, skipped }) => {
                 tell_gate(&self.gate, jobs_of(&orders), &enqueued, now).await;
-                let orders = orders.into_iter();
+                let orders = orders.into_iter().zip(skipped);
                 orders
-                    .map(|order| Ok(self.fate(order, &enqueued.written, &full, now)))
+                    .map(|(order, skip)| Ok(self.fate(order, skip, &enqueued.written, now)))
                     .collect()
             }
-            Err(error) if orders.len() == 1 || !error.may_be_one_rows() => {
+            Err(error) if orders.len() == 1 || !may_be_one_orders(&error) => {
                 let error = Arc::new(error);
                 orders.iter().map(|_| Err(Arc::clone(&error))).collect()
             }
@@ -186,21 +152,23 @@ impl Writer {
     fn fate(
         &self,
         order: Order,
+        skip: Option<Skip>,
         written: &HashSet<JobId>,
-        full: &HashMap<JobId, u32>,
         now: DateTime<Utc>,
     ) -> Fate {
+        let is_written = order.is_written(written);
         let Order {
             tenant,
             jobs,
             author,
             places,
+            keep: _,
         } = order;
-        if let Some(used) = jobs.iter().find_map(|job| full.get(&job.id)) {
-            return Fate::Full(places.refuse(*used));
-        }
-        if !jobs.iter().all(|job| written.contains(&job.id)) {
-            return Fate::LeftOut;
+        match skip {
+            Some(Skip::Full(used)) => return Fate::Full(places.refuse(used)),
+            Some(Skip::Repeated) => return Fate::Repeated,
+            None if !is_written => return Fate::LeftOut,
+            None => {}
         }
         places.settle();
         self.told.tell(OrderedJobs {
@@ -212,79 +180,8 @@ impl Writer {
     }
 }
 
-struct Written {
-    enqueued: Enqueued,
-    /// Jobs for which there was no place, each with how many waited.
-    full: HashMap<JobId, u32>,
-}
-
-async fn write(
-    database: &Database,
-    orders: &[Order],
-    now: DateTime<Utc>,
-) -> Result<Written, DbError> {
-    let needs_transaction = orders.iter().any(|order| {
-        order.places.limit().is_some() || order.jobs.iter().any(|job| job.supersedes(now))
-    });
-    if needs_transaction {
-        let mut tx = database.engine().begin().await?;
-        let full = find_full(&mut tx, orders).await?;
-        let enqueued = enqueue_for_tenants(&mut tx, &rows(orders, &full), now).await?;
-        tx.commit().await?;
-        Ok(Written { enqueued, full })
-    } else {
-        let full = HashMap::new();
-        let mut tx = database.engine().statement().await?;
-        let enqueued = enqueue_for_tenants(&mut tx, &rows(orders, &full), now).await?;
-        Ok(Written { enqueued, full })
-    }
-}
-
-fn rows<'a>(orders: &'a [Order], full: &HashMap<JobId, u32>) -> Vec<(&'a TenantId, &'a NewJob)> {
-    let mut jobs = jobs_of(orders);
-    jobs.retain(|(_, job)| !full.contains_key(&job.id));
-    jobs
-}
-
-fn jobs_of(orders: &[Order]) -> Vec<(&TenantId, &NewJob)> {
-    orders
-        .iter()
-        .flat_map(|order| order.jobs.iter().map(|job| (&order.tenant, job)))
-        .collect()
-}
-
-/// Those of the orders for which there is no place, first come first served. Until the end of the
-/// transaction nobody else who is near these caps writes.
-async fn find_full(
-    tx: &mut PlatformTx<Engine>,
-    orders: &[Order],
-) -> Result<HashMap<JobId, u32>, DbError> {
-    let limits: HashMap<&TenantId, u32> = orders
-        .iter()
-        .filter_map(|order| Some((&order.tenant, order.places.limit()?)))
-        .collect();
-    if limits.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let tenants: Vec<&TenantId> = limits.keys().copied().collect();
-    lock_waiting_of(tx, &tenants).await?;
-    let wanted: Vec<(&TenantId, u32)> = limits
-        .iter()
-        .map(|(tenant, limit)| (*tenant, *limit))
-        .collect();
-    let mut waiting = count_waiting_of(tx, &wanted).await?;
-    let mut full = HashMap::new();
-    for order in orders {
-        let limit = limits.get(&order.tenant);
-        let used = waiting.entry(order.tenant.clone()).or_default();
-        for job in order.jobs.iter() {
-            match limit {
-                Some(limit) if *used >= *limit => {
-                    full.insert(job.id, *used);
-                }
-                Some(_) | None => *used = used.saturating_add(1),
-            }
-        }
-    }
-    Ok(full)
+/// Whether one of several orders may be to blame. Two transactions stand in each other's way over a key, or what a
+/// job supersedes, of one tenant.
+const fn may_be_one_orders(error: &DbError) -> bool {
+    error.may_be_one_rows() || matches!(error, DbError::Conflict(_))
 }

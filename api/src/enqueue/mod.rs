@@ -1,15 +1,18 @@
 //! Taking jobs in: the cap on what waits, the record, and the gate afterwards.
 //!
 //! Requests that arrive together are written together (`group_commit`); one that must be a
-//! transaction of its own, because its answer is kept for a repetition, writes itself and tells the
-//! gate here.
+//! transaction of its own, because it is large or of several kinds, or has a key and its tenant is near the cap,
+//! writes itself and tells the gate here.
 
 mod group_commit;
+mod order;
 mod tell_gate;
 mod told_orders;
 mod waiting_cap;
+mod write_orders;
 
-pub use group_commit::{Fate, GroupCommit, Order, start_group_commit};
+pub use group_commit::{GroupCommit, start_group_commit};
+pub use order::{Fate, Keep, Order};
 pub use tell_gate::{announce_limits, tell_gate, try_briefly};
 pub use told_orders::ToldOrders;
 pub use waiting_cap::{Places, WaitingCaps};

@@ -27,7 +27,7 @@ pub struct Idempotency {
 }
 
 /// A request that must have one effect however often it arrives.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct IdempotentRequest {
     /// The caller's name for it.
     pub key: String,

@@ -25,8 +25,8 @@ pub use api_key::{ApiKey, InvalidApiKey, random_base62};
 pub use change::{TenantChange, rename_tenant, update_tenant};
 pub use directory::{KeyOwner, find_key_owner, note_key_uses};
 pub use idempotency::{
-    RecordedAnswer, find_platform_answer, find_tenant_answer, insert_platform_answer,
-    insert_tenant_answer,
+    RecordedAnswer, delete_answers, find_platform_answer, find_tenant_answer, insert_answers,
+    insert_platform_answer, insert_tenant_answer,
 };
 pub use job_limits::{
     JobLimits, LimitsAt, OwnJobLimits, list_job_limits, select_changed_job_limits,

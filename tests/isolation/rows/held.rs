@@ -26,20 +26,22 @@ async fn a_tenant_that_holds_its_rows_holds_up_nobody_else() {
         "SELECT 1 FROM jobs FOR UPDATE",
         "SELECT 1 FROM tenants FOR UPDATE",
         "SELECT tell(ARRAY['alpha'], ARRAY[gen_random_uuid()], ARRAY['a'], ARRAY['{}']::jsonb[], now())",
+        "INSERT INTO idempotency_keys VALUES ('alpha', 'held', '', 202, NULL, '{}', now())",
         "SELECT audit_own('[{\"actor_kind\": \"user\", \"actor_id\": \"x\", \"actor_display\": \"x\", \"action\": \"a.b\",
                              \"object_type\": \"c\", \"result\": \"succeeded\", \"detail\": {}}]', now())",
     ] {
         app.execute(hold).await.unwrap();
     }
     let order = json!({ "kind": "probe", "payload": {} });
-    // Alpha's own orders are taken in, and end when it lets go of its counter; bravo's, in the same moment, do
-    // not wait for it.
+    // Alpha's own order is taken in, and ends when alpha lets go of its counter. Another, under the key that alpha
+    // holds, has to wait, and gives up; bravo's, in the same moment, does not.
     for _ in 0..3 {
+        alpha.post("/api/v1/jobs", &order).await.expect(202);
         let (own, other) = tokio::join!(
-            alpha.post("/api/v1/jobs", &order),
+            alpha.post_with("/api/v1/jobs", &order, &[("idempotency-key", "held")]),
             bravo.post("/api/v1/jobs", &order)
         );
-        own.expect(202);
+        own.problem(503, "unavailable");
         let job = stack.ended(&bravo, &other.expect(202).text_of("id")).await;
         assert_eq!(job["status"], "succeeded", "{job}");
     }

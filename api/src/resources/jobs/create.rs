@@ -7,20 +7,21 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use unity_shared::{
     audit::Author,
-    ids::RequestId,
+    ids::{RequestId, TenantId},
     jobs::{Enqueued, NewJob},
+    tenancy::RecordedAnswer,
 };
 
 use super::{
     order::JobOrder,
-    repeat::or_before,
+    repeat::{or_before, repeat},
     view::{JobView, accepted, address},
-    write::{Apart, Written, write_apart},
+    write::{Apart, Written, write_apart, write_together},
 };
 use crate::{
     audit::By,
     auth::TenantCaller,
-    enqueue::{Fate, Order, why_not_written},
+    enqueue::{Fate, Keep, why_not_written},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters},
     middleware::CurrentRequestId,
@@ -92,50 +93,53 @@ async fn create(
     } = orderer;
     let now = state.clock().now();
     let job = order.accept(state, caller.role, request_id, now)?;
-    let Some(request) = request else {
-        let now = write_together(state, caller, author, &job).await?;
-        return Ok(accepted(job.first_state(&caller.tenant, now)));
-    };
-    // In a transaction with the answer that a repetition gets.
-    let answer = |request: &IdempotentRequest, _: &Enqueued| {
-        let view = JobView::from(job.first_state(&caller.tenant, now));
-        request.answer(StatusCode::ACCEPTED, Some(&address(job.id)), json!(view))
-    };
+    let keep = request.map(|request| {
+        let (request, tenant, job) = (request.clone(), caller.tenant.clone(), job.clone());
+        Keep {
+            key: request.key.clone(),
+            answer: Box::new(move |now| answer(&request, &tenant, &job, now)),
+        }
+    });
+    let jobs: Arc<[NewJob]> = Arc::new([job.clone()]);
+    match write_together(state, caller, &author, &jobs, keep).await? {
+        Some(Fate::At(now)) => Ok(accepted(job.first_state(&caller.tenant, now))),
+        Some(Fate::LeftOut) => Err(why_not_written(state, &caller.tenant, &job).await),
+        Some(Fate::Full(refusal)) => Err(refusal),
+        Some(Fate::Repeated) => repeat(state, &caller.tenant, request).await,
+        None => create_apart(state, caller, &author, &job, request, now).await,
+    }
+}
+
+async fn create_apart(
+    state: &ApiState,
+    caller: &TenantCaller,
+    author: &Arc<Author>,
+    job: &NewJob,
+    request: Option<&IdempotentRequest>,
+    now: DateTime<Utc>,
+) -> Result<Response, ApiError> {
     let apart = Apart {
-        jobs: std::slice::from_ref(&job),
-        author: &author,
-        request: Some(request),
+        jobs: std::slice::from_ref(job),
+        author,
+        request,
         now,
         is_batch: false,
     };
+    let answer =
+        |request: &IdempotentRequest, _: &Enqueued| answer(request, &caller.tenant, job, now);
     match write_apart(state, caller, &apart, answer).await? {
         Written::Now(_) => Ok(accepted(job.first_state(&caller.tenant, now))),
         Written::Before(response) => Ok(response),
     }
 }
 
-/// With whatever else arrives now.
-async fn write_together(
-    state: &ApiState,
-    caller: &TenantCaller,
-    author: Arc<Author>,
+/// What a repetition of the request gets, if the job was written at `now`.
+fn answer(
+    request: &IdempotentRequest,
+    tenant: &TenantId,
     job: &NewJob,
-) -> Result<DateTime<Utc>, ApiError> {
-    let places = state.waiting_caps().take(state, &caller.tenant, 1).await?;
-    let order = Order {
-        tenant: caller.tenant.clone(),
-        jobs: Arc::new([job.clone()]),
-        author,
-        places,
-    };
-    let outcome = state
-        .group_commit()
-        .call(order)
-        .await
-        .ok_or_else(|| ApiError::Defect("the group commit has ended".to_owned()))?;
-    match outcome? {
-        Fate::At(now) => Ok(now),
-        Fate::LeftOut => Err(why_not_written(state, &caller.tenant, job).await),
-        Fate::Full(refusal) => Err(refusal),
-    }
+    now: DateTime<Utc>,
+) -> RecordedAnswer {
+    let view = JobView::from(job.first_state(tenant, now));
+    request.answer(StatusCode::ACCEPTED, Some(&address(job.id)), json!(view))
 }

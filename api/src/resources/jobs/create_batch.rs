@@ -19,13 +19,13 @@ use unity_shared::{
 
 use super::{
     order::JobOrder,
-    repeat::{LOOK_AFTER, or_before},
-    write::{Apart, Written, write_apart},
+    repeat::{LOOK_AFTER, or_before, repeat},
+    write::{Apart, Written, write_apart, write_together},
 };
 use crate::{
     audit::By,
     auth::TenantCaller,
-    enqueue::{Fate, Order},
+    enqueue::{Fate, Keep},
     error::ApiError,
     extract::{Idempotency, IdempotentRequest, JsonBody, NoParameters, Object},
     middleware::CurrentRequestId,
@@ -129,10 +129,21 @@ async fn create(
     } = *orderer;
     let now = state.clock().now();
     let jobs: Arc<[NewJob]> = accept(state, caller, order, request_id, now)?.into();
-    if request.is_none()
-        && let Some(now) = write_together(state, orderer, &jobs).await?
-    {
-        return Ok(accepted(&created(&jobs, &Enqueued::default(), now)));
+    let keep = request.map(|request| {
+        let (request, jobs) = (request.clone(), Arc::clone(&jobs));
+        Keep {
+            key: request.key.clone(),
+            answer: Box::new(move |now| {
+                let created = created(&jobs, &Enqueued::default(), now);
+                request.answer(StatusCode::ACCEPTED, None, json!(created))
+            }),
+        }
+    });
+    match write_together(state, caller, author, &jobs, keep).await? {
+        Some(Fate::At(now)) => return Ok(accepted(&created(&jobs, &Enqueued::default(), now))),
+        Some(Fate::Repeated) => return repeat(state, &caller.tenant, request).await,
+        // Written apart it turns out which of them is not taken in.
+        Some(Fate::LeftOut | Fate::Full(_)) | None => {}
     }
     let answer = |request: &IdempotentRequest, enqueued: &Enqueued| {
         request.answer(
@@ -152,41 +163,6 @@ async fn create(
         Written::Now(enqueued) => Ok(accepted(&created(&jobs, &enqueued, now))),
         Written::Before(response) => Ok(response),
     }
-}
-
-/// Writes the jobs with whatever other batches arrive now, and answers when. `None` if they are to be written
-/// apart, where it also turns out why they are not taken in.
-async fn write_together(
-    state: &ApiState,
-    orderer: &Orderer<'_>,
-    jobs: &Arc<[NewJob]>,
-) -> Result<Option<DateTime<Utc>>, ApiError> {
-    let kind = jobs.first().map(NewJob::kind_name);
-    let is_of_one_kind = jobs.iter().all(|job| Some(job.kind_name()) == kind);
-    if jobs.len() > Order::MOST_JOBS || !is_of_one_kind || jobs.iter().any(NewJob::may_supersede) {
-        return Ok(None);
-    }
-    let tenant = &orderer.caller.tenant;
-    let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
-    let places = state.waiting_caps().take(state, tenant, count).await?;
-    if places.limit().is_some() {
-        return Ok(None);
-    }
-    let order = Order {
-        tenant: tenant.clone(),
-        jobs: Arc::clone(jobs),
-        author: Arc::clone(orderer.author),
-        places,
-    };
-    let outcome = state
-        .group_commit()
-        .call(order)
-        .await
-        .ok_or_else(|| ApiError::Defect("the group commit has ended".to_owned()))?;
-    Ok(match outcome? {
-        Fate::At(now) => Some(now),
-        Fate::LeftOut | Fate::Full(_) => None,
-    })
 }
 
 fn accepted(created: &BatchCreated) -> Response {

@@ -59,6 +59,17 @@ pub async fn or_before(
     find_before(&mut tx, request).await?.ok_or(error)
 }
 
+/// The answer of the request that had the key, or has it at the same time.
+pub async fn repeat(
+    state: &ApiState,
+    tenant: &TenantId,
+    request: Option<&IdempotentRequest>,
+) -> Result<Response, ApiError> {
+    let mut tx = state.database().tenant(tenant).await?;
+    // There is none if the other was not written after all.
+    find_before(&mut tx, request).await?.ok_or(ApiError::Busy)
+}
+
 fn replay(request: &IdempotentRequest, recorded: RecordedAnswer) -> Result<Response, ApiError> {
     let mut response = request.replay(recorded)?;
     if response.status() == StatusCode::ACCEPTED {

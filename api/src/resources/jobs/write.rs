@@ -1,5 +1,5 @@
-//! Writes jobs in a transaction of their own: all of them or none, and with the answer that a
-//! repetition of the request gets.
+//! Writes jobs, all of them or none, and with the answer that a repetition of the request gets: together with
+//! others' or in a transaction of their own.
 
 use std::sync::Arc;
 
@@ -14,11 +14,54 @@ use unity_shared::{
 use super::repeat::{find_before, keep};
 use crate::{
     auth::TenantCaller,
-    enqueue::{Places, explain, tell_gate},
+    enqueue::{Fate, Keep, Order, Places, explain, tell_gate},
     error::ApiError,
     extract::IdempotentRequest,
     state::ApiState,
 };
+
+/// Writes jobs with whatever else arrives now, and answers what became of them; `None` if they are to be written
+/// apart. An answer is kept if there is a request to repeat.
+pub async fn write_together(
+    state: &ApiState,
+    caller: &TenantCaller,
+    author: &Arc<Author>,
+    jobs: &Arc<[NewJob]>,
+    keep: Option<Keep>,
+) -> Result<Option<Fate>, ApiError> {
+    let is_lone = jobs.len() == 1;
+    if !is_lone && !go_together(jobs) {
+        return Ok(None);
+    }
+    let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+    let places = state
+        .waiting_caps()
+        .take(state, &caller.tenant, count)
+        .await?;
+    if places.limit().is_some() && (!is_lone || keep.is_some()) {
+        return Ok(None);
+    }
+    let order = Order {
+        tenant: caller.tenant.clone(),
+        jobs: Arc::clone(jobs),
+        author: Arc::clone(author),
+        places,
+        keep,
+    };
+    let outcome = state
+        .group_commit()
+        .call(order)
+        .await
+        .ok_or_else(|| ApiError::Defect("the group commit has ended".to_owned()))?;
+    Ok(Some(outcome?))
+}
+
+/// Whether several jobs can be one [`Order`].
+fn go_together(jobs: &[NewJob]) -> bool {
+    let kind = jobs.first().map(NewJob::kind_name);
+    let is_one_kind = jobs.iter().all(|job| Some(job.kind_name()) == kind);
+    jobs.len() <= Order::MOST_JOBS && is_one_kind && !jobs.iter().any(NewJob::may_supersede)
+}
 
 /// What became of an order.
 pub enum Written {
