@@ -103,7 +103,7 @@ impl Writer {
         let now = self.clock.now();
         match write_orders(&self.database, &orders, now).await {
             Ok(Written { enqueued, skipped }) => {
-                tell_gate(&self.gate, jobs_of(&orders), &enqueued, now).await;
+                tell_gate(&self.gate, jobs_of(orders.iter()), &enqueued, now).await;
                 let orders = orders.into_iter().zip(skipped);
                 orders
                     .map(|(order, skip)| Ok(self.fate(order, skip, &enqueued.written, now)))

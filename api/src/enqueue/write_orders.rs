@@ -43,13 +43,14 @@ pub(super) async fn write_orders(
     let mut skipped = vec![None; orders.len()];
     if !needs_transaction {
         let mut tx = database.engine().statement().await?;
-        let enqueued = enqueue_for_tenants(&mut tx, &rows(orders, &skipped), now).await?;
+        let enqueued = enqueue_for_tenants(&mut tx, &jobs_of(orders.iter()), now).await?;
         return Ok(Written { enqueued, skipped });
     }
     let mut tx = database.engine().begin().await?;
     find_full(&mut tx, orders, &mut skipped).await?;
     keep_answers(&mut tx, orders, &mut skipped, now).await?;
-    let enqueued = enqueue_for_tenants(&mut tx, &rows(orders, &skipped), now).await?;
+    let jobs = jobs_of(to_write(orders, &skipped));
+    let enqueued = enqueue_for_tenants(&mut tx, &jobs, now).await?;
     let left_out: Vec<(&TenantId, &str)> = to_write(orders, &skipped)
         .filter(|order| !order.is_written(&enqueued.written))
         .filter_map(Order::key)
@@ -70,16 +71,11 @@ fn to_write<'a>(
     both.filter_map(|(order, skip)| skip.is_none().then_some(order))
 }
 
-fn rows<'a>(orders: &'a [Order], skipped: &'a [Option<Skip>]) -> Vec<(&'a TenantId, &'a NewJob)> {
-    to_write(orders, skipped)
-        .flat_map(|order| order.jobs.iter().map(|job| (&order.tenant, job)))
-        .collect()
-}
-
-/// The jobs of all of them.
-pub(super) fn jobs_of(orders: &[Order]) -> Vec<(&TenantId, &NewJob)> {
+/// Their jobs, each with its tenant.
+pub(super) fn jobs_of<'a>(
+    orders: impl Iterator<Item = &'a Order>,
+) -> Vec<(&'a TenantId, &'a NewJob)> {
     orders
-        .iter()
         .flat_map(|order| order.jobs.iter().map(|job| (&order.tenant, job)))
         .collect()
 }

@@ -55,8 +55,7 @@ pub async fn or_before(
     if request.is_none() || !(lost || error.is_refusal()) {
         return Err(error);
     }
-    let mut tx = state.database().tenant(tenant).await?;
-    find_before(&mut tx, request).await?.ok_or(error)
+    before_or(state, tenant, request, error).await
 }
 
 /// The answer of the request that had the key, or has it at the same time.
@@ -65,9 +64,18 @@ pub async fn repeat(
     tenant: &TenantId,
     request: Option<&IdempotentRequest>,
 ) -> Result<Response, ApiError> {
-    let mut tx = state.database().tenant(tenant).await?;
     // There is none if the other was not written after all.
-    find_before(&mut tx, request).await?.ok_or(ApiError::Busy)
+    before_or(state, tenant, request, ApiError::Busy).await
+}
+
+async fn before_or(
+    state: &ApiState,
+    tenant: &TenantId,
+    request: Option<&IdempotentRequest>,
+    error: ApiError,
+) -> Result<Response, ApiError> {
+    let mut tx = state.database().tenant(tenant).await?;
+    find_before(&mut tx, request).await?.ok_or(error)
 }
 
 fn replay(request: &IdempotentRequest, recorded: RecordedAnswer) -> Result<Response, ApiError> {
