@@ -86,13 +86,13 @@ async fn measure(
     let spent = processes::spent(&stack, &[]);
     let worker = stack.worker(bench.concurrency)?;
     let wanted = i64::try_from(next)?;
-    rows::until_events(&mut stack.owner, before + wanted).await?;
+    let done = rows::until_events(&mut stack.owner, before + wanted).await? - before;
     let spent_then = processes::spent(&stack, &[&worker]);
     // What is left of the backlog goes with the database.
     drop(worker);
     let seconds = rows::seconds_to_end(&mut stack.owner, wanted).await?;
     stack.end().await?;
-    let shares = processes::shares(name, &spent, &spent_then, next as f64);
+    let shares = processes::shares(name, &spent, &spent_then, done as f64);
     Ok(readings(
         bench,
         backlog,
