@@ -3,7 +3,7 @@
 //! A loop that has nothing to do would find so in a statement of its own, each second. Here one statement
 //! says it for all of them: each answer is about the rows that a loop looks for, by the index that the loop
 //! finds them by. It decides nothing: a loop that runs looks for itself, and one whose answer is no runs
-//! all the same after [`AT_THE_LATEST`], so that nothing depends on what is asked here alone.
+//! all the same after [`AT_THE_LATEST`] or sooner, so that nothing depends on what is asked here alone.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use unity_shared::{db::DbError, queue::ShardId};
 
-/// How often a loop runs at least, whatever the agenda says.
+/// How often a loop runs at least, whatever the agenda says. One that runs more often says so.
 pub(crate) const AT_THE_LATEST: Duration = Duration::from_mins(1);
 
 /// How long a change of a tenant or of a switch counts as new. Longer than any transaction may take: a

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use unity_shared::telemetry::chain;
 
 use crate::{
-    agenda::{AT_THE_LATEST, Agenda},
+    agenda::Agenda,
     leader::{Leadership, Term},
     loops::{Context, Tick, ticks},
 };
@@ -152,7 +152,7 @@ impl Rest {
         };
         Self {
             working,
-            idle: working.max(begun + AT_THE_LATEST - early),
+            idle: working.max(begun + tick.at_the_latest - early),
         }
     }
 
@@ -175,6 +175,7 @@ mod tests {
             interval,
             rest,
             has_work: |_| true,
+            at_the_latest: Duration::from_mins(1),
             run: |_, _| async { Ok(()) }.boxed(),
         }
     }

@@ -2,8 +2,10 @@
 //! contract with it.
 
 use apalis_redis::Config;
+use redis::AsyncCommands as _;
+use unity_shared::ids::JobId;
 
-use crate::harness::{Stack, StackOptions};
+use crate::harness::{Stack, StackOptions, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_names_of_the_ready_queues_keys_are_those_of_apalis_redis() {
@@ -23,4 +25,35 @@ async fn our_names_of_the_ready_queues_keys_are_those_of_apalis_redis() {
             .starts_with(&format!("{}:", theirs.inflight_jobs_set()))
     );
     stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_missed_the_message_of_an_admission_finds_it_at_its_next_look() {
+    let stack = Stack::start().await;
+    let ready = stack.gate.ready_queue("default");
+    let job = JobId::new().to_string();
+    let mut redis = stack.gate.connection();
+    // As an admission does it, but for the message. Nobody was given a slot for it, so the worker drops it.
+    let () = redis::pipe()
+        .atomic()
+        .hset(ready.data(), &job, format!("nobody\tprobe\t{job}"))
+        .hset_multiple(
+            ready.meta(&job),
+            &[
+                ("attempts", "0"),
+                ("max_attempts", "1"),
+                ("status", "Pending"),
+            ],
+        )
+        .rpush(ready.active(), &job)
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    eventually("the worker has looked", || async {
+        let mut redis = stack.gate.connection();
+        let is_there: bool = redis.hexists(ready.data(), &job).await.unwrap();
+        (!is_there).then_some(())
+    })
+    .await;
+    stack.finish().await;
 }

@@ -30,7 +30,10 @@ use unity_shared::{
     queue::{Gate, GateError, RefillError},
 };
 
-use crate::{agenda::Agenda, cursors::Cursors};
+use crate::{
+    agenda::{AT_THE_LATEST, Agenda},
+    cursors::Cursors,
+};
 
 /// What loops work with.
 #[derive(Debug, Clone)]
@@ -84,6 +87,8 @@ pub(crate) struct Tick {
     pub rest: u32,
     /// Whether there is work for it by the agenda. A loop that looks at more than rows has always work.
     pub has_work: fn(&Agenda) -> bool,
+    /// Time between two ticks while there is none by the agenda.
+    pub at_the_latest: Duration,
     /// One tick.
     pub run: Run,
 }
@@ -92,6 +97,14 @@ impl Tick {
     /// The same, for work of which the agenda tells.
     fn when(self, has_work: fn(&Agenda) -> bool) -> Self {
         Self { has_work, ..self }
+    }
+
+    /// The same, for what must not rest for long either.
+    fn at_the_latest(self, at_the_latest: Duration) -> Self {
+        Self {
+            at_the_latest,
+            ..self
+        }
     }
 }
 
@@ -107,6 +120,7 @@ pub(crate) fn ticks() -> Vec<Tick> {
         interval,
         rest: 0,
         has_work: |_| true,
+        at_the_latest: AT_THE_LATEST,
         run,
     };
     let looks = |name, interval, run| Tick {
@@ -139,7 +153,10 @@ pub(crate) fn ticks() -> Vec<Tick> {
         .when(|agenda| agenda.expired_leases),
         due("keep_gate_open", SECOND, |c, agenda| {
             Box::pin(keep_gate_open::tick(c, agenda.epoch))
-        }),
+        })
+        .when(|agenda| agenda.queued_jobs || agenda.running_jobs)
+        // Often enough for the epoch and the list of workers, which live by leases.
+        .at_the_latest(2 * SECOND),
         due("expire_jobs", SECOND, |c, _| Box::pin(expire_jobs::tick(c)))
             .when(|agenda| agenda.late_jobs),
         due("queue_due_jobs", SECOND, |c, _| {

@@ -6,8 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{
-    AsyncCommands, Client, RedisError, Script, ScriptInvocation,
+    AsyncCommands, Client, IntoConnectionInfo as _, RedisError, Script, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
+    io::tcp::socket2::TcpKeepalive,
 };
 
 use super::{ReadyQueueKeys, ShardId, WakeListener, scripts::Scripts};
@@ -64,6 +65,10 @@ pub struct Gate {
 /// microseconds.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection is silent before the peer is asked whether it is there; half of it until it is asked
+/// again. A vanished one is noticed after three times as long.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 4;
 
 impl Gate {
     /// Connects to the Redis at `url`.
@@ -72,7 +77,7 @@ impl Gate {
         settings: GateSettings,
         clock: Clock,
     ) -> Result<Self, GateError> {
-        let client = Client::open(url).map_err(GateError::Connect)?;
+        let client = client_of(url).map_err(GateError::Connect)?;
         let connection = connect(&client).await?;
         let scripts = Arc::new(Scripts::new());
         Ok(Self {
@@ -216,6 +221,25 @@ impl std::fmt::Debug for Gate {
 
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A client whose connections send each call at once, and notice a peer that has vanished.
+///
+/// By itself it would wait for the answer to a call before it sends the next one (Nagle's algorithm, RFC 896),
+/// on a connection that many callers share.
+fn client_of(url: &str) -> Result<Client, RedisError> {
+    let info = url.into_connection_info()?;
+    let tcp = info.tcp_settings().clone();
+    Client::open(info.set_tcp_settings(tcp.set_nodelay(true).set_keepalive(keepalive())))
+}
+
+/// A subscription sends nothing: without this, one whose connection was forgotten on the way (by a firewall,
+/// say) would hear nothing for ever.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 2)
+        .with_retries(KEEPALIVE_RETRIES)
 }
 
 async fn connect(client: &Client) -> Result<ConnectionManager, GateError> {

@@ -36,11 +36,10 @@ pub(super) struct ReadyEntry {
     pub place: OwnedSemaphorePermit,
 }
 
-/// How often the ready list is looked at when nothing says that there is work. A message says so
-/// in the normal case; this is for the message that was lost.
-const BACKSTOP: Duration = Duration::from_secs(1);
 /// Pause before the inner backend starts anew after an error.
 const RESTART_PAUSE: Duration = Duration::from_millis(250);
+/// How often apalis-redis says that this worker lives, and looks at the ready list. A message says that there
+/// is work in the normal case; that look is for the message that was lost.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const MISSED_HEARTBEATS: usize = 3;
 
@@ -241,8 +240,9 @@ impl BackendConfig for GateSource {
 
 fn wait_for_work(mut receiver: broadcast::Receiver<Wake>) -> WakeUp {
     Box::pin(async move {
-        // A message, a lag (messages were missed) or the backstop: look again in each case.
-        let _ = tokio::time::timeout(BACKSTOP, receiver.recv()).await;
+        // A message or a lag (messages were missed): look again in each case. The end of the listener is the
+        // end of this backend.
+        let _ = receiver.recv().await;
         receiver
     })
 }
