@@ -18,10 +18,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, postgres::PgAdvisoryLockKey};
+use sqlx::postgres::PgAdvisoryLockKey;
 use tokio::time::Instant;
 use unity_shared::{
-    db::{Database, DbError},
+    db::{Database, DbError, Engine, PlatformTx},
     queue::ShardId,
     telemetry::chain,
 };
@@ -40,7 +40,7 @@ const CERTAIN_FOR: Duration = Duration::from_secs(5);
 
 /// The lock, as long as it is held. Dropping it gives it up.
 pub(crate) struct Leadership {
-    connection: PgConnection,
+    session: PlatformTx<Engine>,
     term: Term,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Term {
 impl Leadership {
     /// Takes the lock if nobody has it.
     pub(crate) async fn take(database: &Database) -> Result<Option<Self>, DbError> {
-        let mut connection = database.engine().dedicated().await?;
+        let mut session = database.engine().dedicated().await?;
         let term = Term::begin();
         sqlx::query!(
             r#"SELECT set_config('idle_session_timeout', $1, false) AS "silence",
@@ -63,22 +63,22 @@ impl Leadership {
             SILENCE,
             QUESTION_TIME,
         )
-        .fetch_one(&mut connection)
+        .fetch_one(session.connection())
         .await?;
         let taken = sqlx::query_scalar!(
             r#"SELECT pg_try_advisory_lock($1) AS "taken!""#,
             LOCK.as_bigint().unwrap_or_default()
         )
-        .fetch_one(&mut connection)
+        .fetch_one(session.connection())
         .await?;
-        Ok(taken.then_some(Self { connection, term }))
+        Ok(taken.then_some(Self { session, term }))
     }
 
     /// What there is to do; none if the connection, and so the lock, is not there any more. One question
     /// is both. If it was refused (somebody has locked a table), every loop looks for itself.
     pub(crate) async fn ask(&mut self, shard: ShardId, now: DateTime<Utc>) -> Option<Agenda> {
         let asked = Instant::now();
-        let question = Agenda::ask(&mut self.connection, shard, now);
+        let question = Agenda::ask(self.session.connection(), shard, now);
         let agenda = match tokio::time::timeout(ANSWER_TIME, question).await {
             Ok(Ok(agenda)) => agenda,
             Ok(Err(error)) => {
@@ -93,7 +93,7 @@ impl Leadership {
 
     /// Whether the connection is still there.
     async fn answers(&mut self) -> bool {
-        let ping = sqlx::query!("SELECT 1 AS one").fetch_one(&mut self.connection);
+        let ping = sqlx::query!("SELECT 1 AS one").fetch_one(self.session.connection());
         matches!(tokio::time::timeout(ANSWER_TIME, ping).await, Ok(Ok(_)))
     }
 

@@ -14,6 +14,7 @@ mod drain;
 mod events;
 mod fleet;
 pub mod gate;
+mod kept_sessions;
 mod left_over;
 mod limits;
 mod long_poll;

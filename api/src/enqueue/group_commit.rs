@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use unity_shared::{
     batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
-    db::{Database, DbError},
+    db::{Database, DbError, KeptSessions},
     ids::{JobId, TenantId},
     jobs::OrderedJobs,
     queue::Gate,
@@ -58,9 +58,11 @@ pub fn start_group_commit(
     clock: &Clock,
     told: &ToldOrders,
 ) -> GroupCommit {
+    let sessions = KeptSessions::new(database, FAR.calls.get() + SEVERAL.calls.get());
     let start = |limits| {
         let writer = Writer {
             database: database.clone(),
+            sessions: sessions.clone(),
             gate: gate.clone(),
             clock: clock.clone(),
             told: told.clone(),
@@ -93,6 +95,7 @@ impl GroupCommit {
 #[derive(Clone)]
 struct Writer {
     database: Database,
+    sessions: KeptSessions,
     gate: Gate,
     clock: Clock,
     told: ToldOrders,
@@ -101,7 +104,7 @@ struct Writer {
 impl Writer {
     async fn commit(&self, orders: Vec<Order>) -> Vec<Outcome> {
         let now = self.clock.now();
-        match write_orders(&self.database, &orders, now).await {
+        match write_orders(&self.database, &self.sessions, &orders, now).await {
             Ok(Written { enqueued, skipped }) => {
                 tell_gate(&self.gate, jobs_of(orders.iter()), &enqueued, now).await;
                 let orders = orders.into_iter().zip(skipped);

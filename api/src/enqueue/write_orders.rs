@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use unity_shared::{
-    db::{Database, DbError, Engine, PlatformTx},
+    db::{Database, DbError, Engine, KeptSessions, PlatformTx},
     ids::TenantId,
     jobs::{Enqueued, NewJob, count_waiting_of, enqueue_for_tenants, lock_waiting_of},
     tenancy::{delete_answers, insert_answers},
@@ -32,6 +32,7 @@ pub(super) enum Skip {
 /// Writes orders of any tenants in one statement, or in one transaction where more than that has to be looked at.
 pub(super) async fn write_orders(
     database: &Database,
+    sessions: &KeptSessions,
     orders: &[Order],
     now: DateTime<Utc>,
 ) -> Result<Written, DbError> {
@@ -42,9 +43,13 @@ pub(super) async fn write_orders(
     });
     let mut skipped = vec![None; orders.len()];
     if !needs_transaction {
-        let mut tx = database.engine().statement().await?;
-        let enqueued = enqueue_for_tenants(&mut tx, &jobs_of(orders.iter()), now).await?;
-        return Ok(Written { enqueued, skipped });
+        let mut session = sessions.take().await?;
+        let enqueued = enqueue_for_tenants(&mut session, &jobs_of(orders.iter()), now).await;
+        session.give_back(&enqueued);
+        return Ok(Written {
+            enqueued: enqueued?,
+            skipped,
+        });
     }
     let mut tx = database.engine().begin().await?;
     find_full(&mut tx, orders, &mut skipped).await?;

@@ -34,7 +34,8 @@ pub struct Settings {
     pub platform_database_url: Option<Secret>,
     /// PostgreSQL as the owner of the schema. Only `unity migrate` and `unity keys` use it.
     pub owner_database_url: Option<Secret>,
-    /// Most connections of each pool, 1 to 1000.
+    /// Most connections of each pool, 1 to 1000. A process has some more beside them: a worker three, an API up
+    /// to six, the leading scheduler one.
     pub database_connections: u32,
     /// Redis.
     pub redis_url: Option<Secret>,

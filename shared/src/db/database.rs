@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, str::FromStr, sync::Arc, time::Duration};
 
-use sqlx::{PgConnection, postgres::PgConnectOptions};
+use sqlx::postgres::PgConnectOptions;
 
 use super::{
     Authenticator, DbError, Duty, EachTenantTx, Engine, Issuer, Operator, PlatformTx, Purger,
@@ -173,14 +173,6 @@ impl Database {
     }
 }
 
-impl PlatformPool<'_, Engine> {
-    /// A connection outside the pool, for what lasts as long as a connection does: an advisory lock.
-    /// Dropping it closes it.
-    pub async fn dedicated(&self) -> Result<PgConnection, DbError> {
-        Ok(self.pool.acquire().await?.detach())
-    }
-}
-
 impl<D: Duty> PlatformPool<'_, D> {
     /// A transaction of several statements.
     pub async fn begin(&self) -> Result<PlatformTx<D>, DbError> {
@@ -190,6 +182,13 @@ impl<D: Duty> PlatformPool<'_, D> {
     /// A session for one statement that commits by itself: two round trips fewer.
     pub async fn statement(&self) -> Result<PlatformTx<D>, DbError> {
         PlatformTx::autocommit(self.pool).await
+    }
+
+    /// A session on a connection of its own, each of whose statements commits by itself: for what lasts as long
+    /// as a connection does (an advisory lock), or must not wait until others are done with theirs (a
+    /// heartbeat). Nobody asks whether it still lives. Dropping it closes the connection.
+    pub async fn dedicated(&self) -> Result<PlatformTx<D>, DbError> {
+        PlatformTx::dedicated(self.pool).await
     }
 }
 

@@ -8,6 +8,7 @@
 mod database;
 mod each_tenant_tx;
 mod error;
+mod kept_sessions;
 mod migrate;
 mod platform_tx;
 mod pool;
@@ -17,6 +18,7 @@ mod tenant_tx;
 pub use database::{Database, DatabaseUrls};
 pub use each_tenant_tx::EachTenantTx;
 pub use error::DbError;
+pub use kept_sessions::{KeptSession, KeptSessions};
 pub use migrate::{MigrateError, migrate};
 pub use platform_tx::{
     Authenticator, Duty, Engine, Issuer, Operator, PlatformTx, Purger, Registrar,

@@ -63,6 +63,7 @@ pub struct PlatformTx<D: Duty> {
 enum Session {
     Transaction(Transaction<'static, Postgres>),
     Autocommit(PoolConnection<Postgres>),
+    Dedicated(Box<PgConnection>),
 }
 
 impl<D: Duty> PlatformTx<D> {
@@ -80,11 +81,19 @@ impl<D: Duty> PlatformTx<D> {
         })
     }
 
+    pub(super) async fn dedicated(pool: &Pool) -> Result<Self, DbError> {
+        Ok(Self {
+            session: Session::Dedicated(Box::new(pool.acquire().await?.detach())),
+            duty: PhantomData,
+        })
+    }
+
     /// The connection, for a query function.
     pub fn connection(&mut self) -> &mut PgConnection {
         match &mut self.session {
             Session::Transaction(tx) => tx,
             Session::Autocommit(connection) => connection,
+            Session::Dedicated(connection) => connection,
         }
     }
 
@@ -92,7 +101,7 @@ impl<D: Duty> PlatformTx<D> {
     pub async fn commit(self) -> Result<(), DbError> {
         match self.session {
             Session::Transaction(tx) => Ok(tx.commit().await?),
-            Session::Autocommit(_) => Ok(()),
+            Session::Autocommit(_) | Session::Dedicated(_) => Ok(()),
         }
     }
 }

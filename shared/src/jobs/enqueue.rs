@@ -283,6 +283,9 @@ async fn write(
 
 /// One statement for any number of jobs of any number of tenants: it is what makes many small
 /// requests cheap. A row whose tenant is not active, or whose scope is drained, is left out.
+///
+/// Each row's tenant is looked up by itself. Joined with them, the tenants could be what is read first, all
+/// of them in each statement, and a plan that was made while there were few did so.
 async fn insert_jobs(
     connection: &mut PgConnection,
     rows: &[Row<'_>],
@@ -298,15 +301,15 @@ async fn insert_jobs(
     let written = sqlx::query_scalar!(
         r#"INSERT INTO jobs (tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
                              max_attempts, timeout_seconds, run_at, expires_at, request_id, created_at)
-           SELECT wanted.tenant_id, wanted.id, kind, queue, wanted.status, priority, payload, resource_key, labels,
+           SELECT tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
                   max_attempts, timeout_seconds, greatest(run_at, $15), expires_at, request_id, $15
            FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[],
                        $8::text[], $9::jsonb[], $10::integer[], $11::integer[], $12::timestamptz[],
                        $13::timestamptz[], $14::uuid[])
                 AS wanted (tenant_id, id, kind, queue, status, priority, payload, resource_key, labels,
                            max_attempts, timeout_seconds, run_at, expires_at, request_id)
-           JOIN tenants AS tenant ON tenant.id = wanted.tenant_id AND tenant.status = 'active'
-           WHERE NOT EXISTS (SELECT FROM switches AS switch
+           WHERE (SELECT tenant.status FROM tenants AS tenant WHERE tenant.id = wanted.tenant_id) = 'active'
+             AND NOT EXISTS (SELECT FROM switches AS switch
                              WHERE switch.action = 'drain' AND switch.ended_at IS NULL AND switch.expires_at > $15
                                AND (switch.tenant_id IS NULL OR switch.tenant_id = wanted.tenant_id)
                                AND (switch.kind IS NULL OR switch.kind = wanted.kind))

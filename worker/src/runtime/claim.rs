@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use unity_shared::{
     batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
-    db::{Database, DbError},
+    db::{DbError, KeptSessions},
     ids::{JobId, TenantId, WorkerId},
     jobs::{Claim, ClaimedJob, claim_jobs},
     queue::{Claims, Gate, Member, ReadyJob},
@@ -22,7 +22,7 @@ use unity_shared::{
 /// What claiming needs.
 #[derive(Debug, Clone)]
 pub(super) struct Claimer {
-    pub database: Database,
+    pub sessions: KeptSessions,
     pub gate: Gate,
     pub clock: Clock,
     pub worker: WorkerId,
@@ -194,10 +194,12 @@ impl Claimer {
         let Some(epoch) = claims.epoch.filter(|_| !jobs.is_empty()) else {
             return Ok(Vec::new());
         };
-        let mut tx = self.database.engine().statement().await?;
+        let mut session = self.sessions.take().await?;
         let now = self.clock.now();
         if now > asked + self.lease / 5 {
-            return Ok(Vec::new());
+            let nothing = Ok(Vec::new());
+            session.give_back(&nothing);
+            return nothing;
         }
         let claim = Claim {
             worker: self.worker,
@@ -207,6 +209,8 @@ impl Claimer {
             jobs,
             lease_expires_at: asked + self.lease,
         };
-        claim_jobs(&mut tx, &claim, now).await
+        let claimed = claim_jobs(&mut session, &claim, now).await;
+        session.give_back(&claimed);
+        claimed
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, num::NonZeroUsize, time::Duration};
 use unity_shared::{
     batch::{BatchLimits, Batcher, by_tenant},
     clock::Clock,
-    db::{Database, DbError},
+    db::{DbError, KeptSessions},
     ids::{JobId, WorkerId},
     jobs::{Finish, JobFailure, Verdict, finish_jobs},
     telemetry::chain,
@@ -14,7 +14,7 @@ use unity_shared::{
 /// What finishing needs.
 #[derive(Debug, Clone)]
 pub(super) struct Finisher {
-    pub database: Database,
+    pub sessions: KeptSessions,
     pub clock: Clock,
     pub worker: WorkerId,
 }
@@ -150,7 +150,9 @@ impl Finisher {
     }
 
     async fn write_once(&self, finishes: &[Finish]) -> Result<HashSet<JobId>, DbError> {
-        let mut tx = self.database.engine().statement().await?;
-        finish_jobs(&mut tx, self.worker, finishes, self.clock.now()).await
+        let mut session = self.sessions.take().await?;
+        let counted = finish_jobs(&mut session, self.worker, finishes, self.clock.now()).await;
+        session.give_back(&counted);
+        counted
     }
 }

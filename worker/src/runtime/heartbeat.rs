@@ -12,7 +12,7 @@ use tokio::{
 use unity_shared::{
     batch::by_tenant,
     clock::Clock,
-    db::{Database, DbError},
+    db::{DbError, Engine, KeptSessions, PlatformTx},
     ids::{JobId, WorkerId},
     jobs::{LeaseKey, renew_leases},
     queue::{Beat, Gate, Member, Offer, Wake},
@@ -21,7 +21,7 @@ use unity_shared::{
 
 use super::{
     cancel::Canceller,
-    capacity::{Capacity, PoolSetting},
+    capacity::Capacity,
     inflight::{InFlight, Stop},
     register::touch_worker,
 };
@@ -29,7 +29,8 @@ use super::{
 /// What a heartbeat needs.
 #[derive(Debug, Clone)]
 pub(super) struct Heartbeat {
-    pub database: Database,
+    /// One of its own: leases are renewed however many statements wait for the pool's.
+    pub sessions: KeptSessions,
     pub gate: Gate,
     pub clock: Clock,
     pub worker: WorkerId,
@@ -135,23 +136,41 @@ impl Heartbeat {
         }
     }
 
-    /// Renews in the record, and notes what was kept and what was lost. Where the rows of one tenant cannot
-    /// be written, or somebody holds them, those of the others are renewed all the same; its own are neither
-    /// kept nor lost.
+    /// Renews in the record, and notes what was kept and what was lost.
     async fn renew(
         &self,
         keys: &[LeaseKey],
         asked: Instant,
     ) -> Result<HashMap<JobId, bool>, DbError> {
-        let pool = self.touch(keys.len()).await?;
-        self.capacity.set_pool(pool);
-        let all = match self.renew_rows(keys, asked).await {
+        match self.try_renew(keys, asked).await {
+            // The server may have ended the connection since the last beat; this one is new.
+            Err(DbError::Unavailable(_)) => self.try_renew(keys, asked).await,
+            answer => answer,
+        }
+    }
+
+    /// Where the rows of one tenant cannot be written, or somebody holds them, those of the others are renewed
+    /// all the same; its own are neither kept nor lost.
+    async fn try_renew(
+        &self,
+        keys: &[LeaseKey],
+        asked: Instant,
+    ) -> Result<HashMap<JobId, bool>, DbError> {
+        let mut session = self.sessions.take().await?;
+        let renewed = self.touch_and_renew(&mut session, keys, asked).await;
+        session.give_back(&renewed);
+        let all = match renewed {
             Err(error) if error.may_be_one_rows() => error,
             answer => return answer,
         };
         tracing::debug!(error = chain(&all), "renewing tenant by tenant");
         let tenants = by_tenant(keys.iter().cloned(), |key| &key.tenant_id);
-        let each = tenants.values().map(|own| self.renew_rows(own, asked));
+        let each = tenants.values().map(|keys| async {
+            let mut session = self.sessions.take().await?;
+            let kept = self.renew_rows(&mut session, keys, asked).await;
+            session.give_back(&kept);
+            kept
+        });
         let mut kept = HashMap::new();
         for answer in futures::future::join_all(each).await {
             match answer {
@@ -184,14 +203,21 @@ impl Heartbeat {
         }
     }
 
-    async fn touch(&self, running: usize) -> Result<PoolSetting, DbError> {
+    async fn touch_and_renew(
+        &self,
+        session: &mut PlatformTx<Engine>,
+        keys: &[LeaseKey],
+        asked: Instant,
+    ) -> Result<HashMap<JobId, bool>, DbError> {
         let (now, capacity) = (self.clock.now(), self.capacity.current());
-        let mut tx = self.database.engine().statement().await?;
-        touch_worker(&mut tx, self.worker, capacity, running, now).await
+        let pool = touch_worker(session, self.worker, capacity, keys.len(), now).await?;
+        self.capacity.set_pool(pool);
+        self.renew_rows(session, keys, asked).await
     }
 
     async fn renew_rows(
         &self,
+        session: &mut PlatformTx<Engine>,
         keys: &[LeaseKey],
         asked: Instant,
     ) -> Result<HashMap<JobId, bool>, DbError> {
@@ -199,9 +225,7 @@ impl Heartbeat {
             return Ok(HashMap::new());
         }
         let now = self.clock.now();
-        let mut tx = self.database.engine().statement().await?;
-        let kept = renew_leases(&mut tx, keys, now, now + self.lease).await?;
-        drop(tx);
+        let kept = renew_leases(session, keys, now, now + self.lease).await?;
         self.note(keys, &kept, asked).await;
         Ok(kept)
     }

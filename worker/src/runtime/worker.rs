@@ -9,7 +9,7 @@ use tracing::Instrument;
 use unity_kubernetes::ClusterClient;
 use unity_shared::{
     clock::Clock,
-    db::{Database, DbError},
+    db::{Database, DbError, KeptSessions},
     ids::WorkerId,
     jobs::{Claim, claim_jobs, finish_jobs},
     queue::Gate,
@@ -86,6 +86,8 @@ pub struct Worker {
     options: WorkerOptions,
 }
 
+/// A claim and the verdicts of a batch travel side by side.
+const SESSIONS: usize = 2;
 /// What apalis allows at once: the places decide, and their number changes.
 const MOST_AT_ONCE: usize = 100_000;
 
@@ -117,7 +119,8 @@ impl Worker {
         let queue: Arc<str> = self.options.assignment.queue().into();
         let kinds: Arc<[&'static str]> = self.options.assignment.kinds().into();
         self.register(&kinds).await.map_err(WorkerError::Register)?;
-        self.warm_up().await;
+        let sessions = KeptSessions::new(&self.services.database, SESSIONS);
+        self.warm_up(&sessions).await;
         tracing::info!(
             ?kinds,
             concurrency = self.options.concurrency,
@@ -133,6 +136,7 @@ impl Worker {
             registry,
             inflight.clone(),
             places,
+            sessions,
         );
         let canceller = Canceller {
             database: self.services.database.clone(),
@@ -171,6 +175,7 @@ impl Worker {
         registry: Registry,
         inflight: InFlight,
         places: Arc<Semaphore>,
+        sessions: KeptSessions,
     ) -> Way {
         let WorkerServices {
             database,
@@ -180,7 +185,7 @@ impl Worker {
             mailer: _,
         } = &self.services;
         let claimer = Claimer {
-            database: database.clone(),
+            sessions: sessions.clone(),
             gate: gate.clone(),
             clock: clock.clone(),
             worker: self.id,
@@ -189,7 +194,7 @@ impl Worker {
             lease: self.options.lease,
         };
         let finisher = Finisher {
-            database: database.clone(),
+            sessions,
             clock: clock.clone(),
             worker: self.id,
         };
@@ -225,7 +230,7 @@ impl Worker {
         canceller: Canceller,
     ) -> Heartbeat {
         Heartbeat {
-            database: self.services.database.clone(),
+            sessions: KeptSessions::new(&self.services.database, 1).trusted(),
             gate: self.services.gate.clone(),
             clock: self.services.clock.clone(),
             worker: self.id,
@@ -296,13 +301,11 @@ impl Worker {
 
     /// Opens the connections that the first jobs need and brings the statements and scripts to the servers:
     /// otherwise the first jobs would wait for it. What fails is tried again when it is needed.
-    async fn warm_up(&self) {
+    async fn warm_up(&self, sessions: &KeptSessions) {
         let services = &self.services;
         let statements = async {
-            // Both at once, so that two connections are open: a claim and a verdict travel side by side.
-            let engine = services.database.engine();
-            let (claims, verdicts) = futures::try_join!(engine.statement(), engine.statement())?;
-            for mut tx in [claims, verdicts] {
+            let (one, other) = futures::try_join!(sessions.take(), sessions.take())?;
+            for mut session in [one, other] {
                 let nothing = Claim {
                     worker: self.id,
                     shard: services.gate.shard(),
@@ -311,8 +314,9 @@ impl Worker {
                     jobs: &[],
                     lease_expires_at: services.clock.now(),
                 };
-                claim_jobs(&mut tx, &nothing, services.clock.now()).await?;
-                finish_jobs(&mut tx, self.id, &[], services.clock.now()).await?;
+                claim_jobs(&mut session, &nothing, services.clock.now()).await?;
+                let answer = finish_jobs(&mut session, self.id, &[], services.clock.now()).await;
+                session.give_back(&answer);
             }
             Ok::<(), DbError>(())
         };
