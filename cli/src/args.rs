@@ -296,6 +296,15 @@ impl GlobalFlags {
         }
         Settings::read(self.config.clone(), &map)
     }
+
+    /// The same flags, with another file where they name none.
+    #[must_use]
+    pub fn or_config(&self, file: Option<PathBuf>) -> Self {
+        Self {
+            config: self.config.clone().or(file),
+            ..self.clone()
+        }
+    }
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

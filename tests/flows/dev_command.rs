@@ -8,12 +8,17 @@ use tokio::process::{Child, Command};
 use crate::harness::{Caller, eventually};
 
 fn dev(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_unity"));
+    let mut command = unity();
     command
         .arg("dev")
         .arg("--data-dir")
         .arg(folder)
         .args(["--listen", "127.0.0.1:0"]);
+    command
+}
+
+fn unity() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unity"));
     // What the developer's own shell has set is not part of the test.
     for name in [
         "UNITY_DATABASE_URL",
@@ -75,7 +80,7 @@ async fn dev_once_provisions_the_demo_tenant_twice_in_a_row_on_one_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_instances_run_side_by_side_and_stop_on_ctrl_c() {
+async fn two_instances_run_side_by_side_are_found_by_their_folders_and_stop_on_ctrl_c() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let mut first = started(folders[0].path()).await;
     let mut second = started(folders[1].path()).await;
@@ -90,6 +95,13 @@ async fn two_instances_run_side_by_side_and_stop_on_ctrl_c() {
             .expect(200)
             .json;
         assert_eq!(job["status"], "succeeded");
+        let mut verify = unity();
+        verify
+            .args(["queues", "verify", "--dev-data-dir"])
+            .arg(folder.path());
+        let output = verify.output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
     }
     for child in [&mut first, &mut second] {
         interrupt(child);

@@ -18,7 +18,7 @@ pub(crate) use verify::verify_in_database;
 #[derive(Debug, clap::Args)]
 pub struct AuditArgs {
     #[command(flatten)]
-    client: ClientFlags,
+    pub(crate) client: ClientFlags,
     /// What to do.
     #[command(subcommand)]
     pub command: AuditCommand,

@@ -28,7 +28,8 @@ pub struct ClientFlags {
         hide_env_values = true
     )]
     api_key: Option<String>,
-    /// Takes what is not said from the `dev.json` that `unity dev` wrote into this folder.
+    /// Takes what is not said from the `dev.json` that `unity dev` wrote into this folder: the API and a key, or the
+    /// settings of what speaks to the servers itself.
     #[arg(long, global = true, value_name = "DIR")]
     dev_data_dir: Option<PathBuf>,
     /// Prints what the API said instead of a table.
@@ -72,6 +73,11 @@ impl ClientFlags {
     /// The same for what needs no key: none is sent.
     pub(super) fn connect_without_key(&self) -> Result<Api> {
         self.open(self.record()?.as_ref(), None)
+    }
+
+    /// The file with the settings of the development stack, for what speaks to its servers and not to its API.
+    pub(crate) fn dev_settings(&self) -> Result<Option<PathBuf>> {
+        Ok(self.record()?.map(|record| record.config))
     }
 
     fn record(&self) -> Result<Option<DevRecord>> {

@@ -12,7 +12,7 @@ use super::{
 #[derive(Debug, clap::Args)]
 pub struct QueuesArgs {
     #[command(flatten)]
-    client: ClientFlags,
+    pub(crate) client: ClientFlags,
     /// What to do.
     #[command(subcommand)]
     pub command: QueuesCommand,

@@ -55,6 +55,7 @@ pub fn run(args: Args) -> Result<()> {
         Command::IdentityProvider(args) => runtime()?.block_on(client::run_identity_provider(args)),
         Command::Audit(args) => match args.command.clone() {
             AuditCommand::Verify(flags) if flags.database => {
+                let global = global.or_config(args.client.dev_settings()?);
                 with_runtime(&global.settings(&())?, |settings| {
                     client::verify_audit_in_database(settings, flags)
                 })
@@ -67,9 +68,12 @@ pub fn run(args: Args) -> Result<()> {
             QueuesCommand::List { limit, page_token } => {
                 runtime()?.block_on(client::run_queues(&args, limit, page_token))
             }
-            QueuesCommand::Verify { watch } => with_runtime(&global.settings(&())?, |settings| {
-                verify::run(settings, watch)
-            }),
+            QueuesCommand::Verify { watch } => {
+                let global = global.or_config(args.client.dev_settings()?);
+                with_runtime(&global.settings(&())?, |settings| {
+                    verify::run(settings, watch)
+                })
+            }
         },
         Command::Config => config::run(&global.settings(&())?),
         Command::Bench(flags) => bench::run(&global, &flags),
