@@ -241,15 +241,7 @@ async fn many_requests_at_once_are_few_entries_that_name_every_job() {
 async fn a_job_that_was_not_written_is_not_told_of() {
     let stack = Stack::still().await;
     let caller = stack.create_tenant("acme").await;
-    let until = stack.clock.now() + chrono::TimeDelta::hours(1);
-    let drain = json!({
-        "scope": { "tenant": "acme" }, "action": "drain", "reason": "test", "expires_at": until,
-    });
-    stack
-        .admin
-        .post("/api/v1/switches", &drain)
-        .await
-        .expect(201);
+    stack.drain(json!({ "tenant": "acme" })).await;
     let order = json!({ "kind": "probe", "payload": {} });
     let orders = (0..20).map(|_| caller.post("/api/v1/jobs", &order));
     for answer in futures::future::join_all(orders).await {

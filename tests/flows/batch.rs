@@ -145,15 +145,7 @@ async fn a_newer_job_of_its_kind_takes_the_place_of_one_that_waits() {
 
 /// Jobs of this kind are taken in no more.
 async fn drain_provisioning(stack: &Stack) {
-    let drain = json!({
-        "scope": { "kind": "provision_namespace" }, "action": "drain", "reason": "the lake",
-        "expires_at": stack.clock.now() + chrono::TimeDelta::hours(1),
-    });
-    stack
-        .admin
-        .post("/api/v1/switches", &drain)
-        .await
-        .expect(201);
+    stack.drain(json!({ "kind": "provision_namespace" })).await;
 }
 
 /// They may be written in one statement.

@@ -6,18 +6,10 @@ use serde_json::{Value, json};
 use crate::harness::{Caller, Stack, eventually};
 
 async fn put_on(stack: &Stack, scope: Value, action: &str, lasting: TimeDelta) -> String {
-    let order = json!({
-        "scope": scope, "action": action, "reason": "maintenance of the lake",
-        "expires_at": stack.clock.now() + lasting,
-    });
-    let answer = stack
-        .admin
-        .post("/api/v1/switches", &order)
-        .await
-        .expect(201);
-    let location = answer.header("location").to_owned();
+    let location = stack.put_switch_on(scope.clone(), action, lasting).await;
     let found = stack.admin.get(&location).await.expect(200);
-    assert_eq!(found.json, answer.json);
+    assert_eq!(found.json["scope"], scope);
+    assert_eq!(found.json["action"], action);
     location
 }
 

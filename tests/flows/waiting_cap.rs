@@ -143,13 +143,7 @@ async fn the_cap_is_one_for_all_api_processes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_fails_gives_its_place_back() {
     let (stack, caller) = with_room("failed", 1).await;
-    let until = stack.clock.now() + chrono::TimeDelta::hours(1);
-    let drain = json!({ "scope": { "tenant": "failed" }, "action": "drain", "reason": "r", "expires_at": until });
-    let switch = stack
-        .admin
-        .post("/api/v1/switches", &drain)
-        .await
-        .expect(201);
+    let switch = stack.drain(json!({ "tenant": "failed" })).await;
     let order = json!({ "kind": "probe", "payload": {} });
     for _ in 0..5 {
         caller
@@ -157,11 +151,7 @@ async fn an_order_that_fails_gives_its_place_back() {
             .await
             .problem(409, "switch.draining");
     }
-    stack
-        .admin
-        .delete(switch.header("location"))
-        .await
-        .expect(204);
+    stack.admin.delete(&switch).await.expect(204);
     caller.post(JOBS, &order).await.expect(202);
     caller
         .post(JOBS, &order)

@@ -2,6 +2,7 @@
 
 use std::{future::Future, str::FromStr, time::Duration};
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinSet;
@@ -261,6 +262,22 @@ impl Stack {
             .await
             .expect(202)
             .text_of("id")
+    }
+
+    /// Puts a switch on and answers its address.
+    pub async fn put_switch_on(&self, scope: Value, action: &str, lasting: TimeDelta) -> String {
+        let order = json!({
+            "scope": scope, "action": action, "reason": "maintenance of the lake",
+            "expires_at": self.clock.now() + lasting,
+        });
+        let answer = self.admin.post("/api/v1/switches", &order).await;
+        answer.expect(201).header("location").to_owned()
+    }
+
+    /// Takes no more jobs of this scope in for an hour; answers the switch's address.
+    pub async fn drain(&self, scope: Value) -> String {
+        self.put_switch_on(scope, "drain", TimeDelta::hours(1))
+            .await
     }
 
     /// Waits for a job to end and answers it.

@@ -268,15 +268,7 @@ async fn a_repetition_is_answered_although_by_now_the_order_would_be_refused() {
         .problem(429, "quota_exceeded");
     same().await;
     // Nothing is taken in.
-    let drain = json!({
-        "scope": { "tenant": "late" }, "action": "drain", "reason": "r",
-        "expires_at": clock.now() + TimeDelta::hours(1),
-    });
-    stack
-        .admin
-        .post("/api/v1/switches", &drain)
-        .await
-        .expect(201);
+    stack.drain(json!({ "tenant": "late" })).await;
     same().await;
     // The time until which it made sense is over.
     clock.advance(TimeDelta::seconds(31));
@@ -329,15 +321,7 @@ async fn of_many_orders_at_once_each_key_makes_one_job_and_no_other_waits_for_it
 async fn an_order_that_was_not_taken_in_leaves_its_key_free() {
     let stack = Stack::still().await;
     let caller = stack.create_tenant("free").await;
-    let drain = json!({
-        "scope": { "kind": "probe" }, "action": "drain", "reason": "the lake",
-        "expires_at": stack.clock.now() + TimeDelta::hours(1),
-    });
-    let drain = stack
-        .admin
-        .post("/api/v1/switches", &drain)
-        .await
-        .expect(201);
+    let drain = stack.drain(json!({ "kind": "probe" })).await;
     let batch = json!({ "jobs": [order("x"), order("y")] });
     for (path, key, body) in [
         (JOBS, "k", &order("x")),
@@ -349,8 +333,7 @@ async fn an_order_that_was_not_taken_in_leaves_its_key_free() {
     }
     let kept = "SELECT count(*) FROM idempotency_keys WHERE tenant_id = 'free'";
     assert_eq!(stack.count(kept).await, 0);
-    let switch = format!("/api/v1/switches/{}", drain.text_of("id"));
-    stack.admin.delete(&switch).await.expect(204);
+    stack.admin.delete(&drain).await.expect(204);
     for (path, key, body) in [
         (JOBS, "k", &order("x")),
         ("/api/v1/jobs:batch", "b", &batch),
