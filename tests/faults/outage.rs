@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::harness::{Proxy, Stack, StackOptions, eventually, servers};
+use crate::harness::{POOL, Proxy, Stack, StackOptions, eventually, servers};
 
 async fn proxy_to_database() -> Proxy {
     let url = servers().await.owner_url("postgres");
@@ -89,6 +89,29 @@ async fn without_redis_jobs_are_taken_and_run_when_it_is_back() {
         (job["status"].as_str(), job["attempt"].as_i64()),
         (Some("succeeded"), Some(1))
     );
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_keeps_its_lease_and_ends_while_others_have_every_connection_of_the_pool() {
+    let stack = Stack::start_with(StackOptions {
+        lease: Duration::from_secs(3),
+        ..StackOptions::default()
+    })
+    .await;
+    let caller = stack.create_tenant("crowded").await;
+    let id = stack.probe(&caller, json!({ "sleep_ms": 9000 })).await;
+    stack.reaches(&caller, &id, "running").await;
+    let mut taken = Vec::new();
+    for _ in 0..POOL {
+        taken.push(stack.database.engine().statement().await.unwrap());
+    }
+    let job = stack.ended(&caller, &id).await;
+    assert_eq!(
+        (job["status"].as_str(), job["attempt"].as_i64()),
+        (Some("succeeded"), Some(1))
+    );
+    drop(taken);
     stack.finish().await;
 }
 

@@ -15,7 +15,7 @@ pub use client::{Answer, Caller};
 pub use cluster::Cluster;
 pub use identity_provider::{CLIENT_ID, CLIENT_SECRET, IdentityProvider, Lies};
 pub use mailbox::{Mail, Mailbox};
-pub use options::{PREFIX, SECRET_KEY, StackOptions};
+pub use options::{POOL, PREFIX, SECRET_KEY, StackOptions};
 pub use people::{LoggedIn, claims_of, decode, encode};
 pub use proxy::Proxy;
 pub use servers::servers;

@@ -15,6 +15,8 @@ use super::servers;
 
 pub const SECRET_KEY: &str = "a-secret-key-for-tests-of-32-characters-or-more";
 pub const PREFIX: &str = "test";
+/// Connections of each pool of a process.
+pub const POOL: u32 = 8;
 
 /// How a test wants its stack.
 #[derive(Clone)]
@@ -96,7 +98,7 @@ pub async fn connect_database(name: &str, options: &StackOptions) -> Database {
     // much to do is no failure.
     let patience = if options.database_at.is_some() { 2 } else { 20 };
     let pools = PoolSettings {
-        max_connections: 8,
+        max_connections: POOL,
         acquire_timeout: Duration::from_secs(patience),
     };
     Database::connect(&urls(name, options).await, pools)

@@ -32,6 +32,7 @@ mod register;
 mod settle;
 mod source;
 mod tally;
+mod watched;
 mod way;
 mod worker;
 

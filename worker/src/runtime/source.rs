@@ -18,6 +18,7 @@ use apalis_core::{
 };
 use apalis_redis::{Config, RedisStorage};
 use futures::future::BoxFuture;
+use redis::aio::ConnectionManager;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::sync::PollSemaphore;
 use tower::layer::util::Identity;
@@ -26,6 +27,8 @@ use unity_shared::{
     queue::{Gate, ReadyJob, Wake, WakeListener, read_entry},
     telemetry::chain,
 };
+
+use super::watched::{Calls, Watched};
 
 /// An entry of the ready queue: one job, or several short ones.
 #[derive(Debug)]
@@ -45,7 +48,10 @@ const MISSED_HEARTBEATS: usize = 3;
 
 /// The backend.
 pub(super) struct GateSource {
-    inner: RedisStorage<ReadyEntry>,
+    inner: RedisStorage<ReadyEntry, Watched<ConnectionManager>>,
+    looks: Calls,
+    /// Whether there was a sign of work since the last look began.
+    sign: bool,
     places: PollSemaphore,
     place: Option<OwnedSemaphorePermit>,
     wake: WakeUp,
@@ -93,10 +99,14 @@ impl GateSource {
             .missed_heartbeats(MISSED_HEARTBEATS)
             .lock_tasks(false)
             .emit_events(false);
+        let connection = Watched::new(gate.connection());
+        let looks = connection.calls();
         let listener = gate.listen_for_work(queue);
         let wake = wait_for_work(listener.subscribe());
         Self {
-            inner: RedisStorage::new(gate.connection()).with_config(config),
+            inner: RedisStorage::new(connection).with_config(config),
+            looks,
+            sign: false,
             places: PollSemaphore::new(places),
             place: None,
             wake,
@@ -106,16 +116,16 @@ impl GateSource {
         }
     }
 
-    /// Registers the task for the next sign of work. A sign that came meanwhile asks for another
-    /// look, so that an admission between the look and the wait is not missed.
-    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.wake.as_mut().poll(cx) {
-            Poll::Ready(receiver) => {
-                self.wake = wait_for_work(receiver);
-                Poll::Ready(())
-            }
-            Poll::Pending => Poll::Pending,
+    /// Registers the task for the next sign of work, and says whether to look again now.
+    ///
+    /// A sign may overtake the answer of a look that was made before there was work, as they come on two
+    /// connections: while a look is under way, it asks for another after it.
+    fn poll_sign(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Poll::Ready(receiver) = self.wake.as_mut().poll(cx) {
+            self.wake = wait_for_work(receiver);
+            self.sign = true;
         }
+        !self.looks.are_under_way() && std::mem::take(&mut self.sign)
     }
 
     /// Starts the inner backend anew after a pause, and gives back what it had fetched.
@@ -206,7 +216,7 @@ impl Backend for GateSource {
                     return Poll::Pending;
                 }
                 Poll::Pending => {
-                    if self.poll_wake(cx).is_pending() {
+                    if !self.poll_sign(cx) {
                         return Poll::Pending;
                     }
                 }
