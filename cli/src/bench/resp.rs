@@ -7,6 +7,18 @@ use tokio::{
     net::TcpStream,
 };
 
+/// Removes all keys that match, and says how many. A script's table is unpacked in parts that Lua can pass.
+const REMOVE: &str = "
+local cursor, removed = '0', 0
+repeat
+  local found = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000)
+  cursor = found[1]
+  for first = 1, #found[2], 1000 do
+    removed = removed + redis.call('UNLINK', unpack(found[2], first, math.min(first + 999, #found[2])))
+  end
+until cursor == '0'
+return removed";
+
 /// A connection.
 pub(super) struct Redis {
     stream: BufReader<TcpStream>,
@@ -96,32 +108,13 @@ impl Redis {
         Ok(line)
     }
 
-    /// Removes every key behind `prefix`.
+    /// Removes every key behind `prefix`, at one moment, as `FLUSHALL` does: a gate that was filled anew while
+    /// its old keys were still being removed would lose some of the new ones.
     pub(super) async fn remove_keys(&mut self, prefix: &str) -> Result<()> {
         let pattern = format!("{prefix}:*");
-        let mut cursor = "0".to_owned();
-        loop {
-            let found = self
-                .call(&["SCAN", &cursor, "MATCH", &pattern, "COUNT", "1000"])
-                .await?;
-            let Reply::List(parts) = found else {
-                bail!("Redis answered SCAN with {found:?}");
-            };
-            let mut parts = parts.into_iter();
-            let (Some(Reply::Text(next)), Some(Reply::List(keys))) = (parts.next(), parts.next())
-            else {
-                bail!("Redis answered SCAN with something else");
-            };
-            let keys: Vec<String> = keys.iter().filter_map(Reply::to_text).collect();
-            if !keys.is_empty() {
-                let mut words = vec!["UNLINK"];
-                words.extend(keys.iter().map(String::as_str));
-                self.call(&words).await?;
-            }
-            cursor = String::from_utf8_lossy(&next).into_owned();
-            if cursor == "0" {
-                return Ok(());
-            }
+        match self.call(&["EVAL", REMOVE, "0", &pattern]).await? {
+            Reply::Number(_) => Ok(()),
+            other => bail!("Redis answered the removal of keys with {other:?}"),
         }
     }
 
