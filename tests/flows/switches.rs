@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::harness::{Caller, Stack, eventually};
 
 async fn put_on(stack: &Stack, scope: Value, action: &str, lasting: TimeDelta) -> String {
-    let location = stack.put_switch_on(scope.clone(), action, lasting).await;
+    let answer = stack.put_switch_on(scope, action, lasting).await;
+    let location = answer.header("location").to_owned();
     let found = stack.admin.get(&location).await.expect(200);
-    assert_eq!(found.json["scope"], scope);
-    assert_eq!(found.json["action"], action);
+    assert_eq!(found.json, answer.json);
     location
 }
 

@@ -21,7 +21,7 @@ use unity_shared::{
 use unity_worker::{Assignment, MailSettings, Mailer, Worker, WorkerOptions, WorkerServices};
 
 use super::{
-    Caller, Cluster,
+    Answer, Caller, Cluster,
     options::{PREFIX, SECRET_KEY, StackOptions, api_options, connect_database, connect_gate},
     servers,
 };
@@ -264,20 +264,20 @@ impl Stack {
             .text_of("id")
     }
 
-    /// Puts a switch on and answers its address.
-    pub async fn put_switch_on(&self, scope: Value, action: &str, lasting: TimeDelta) -> String {
+    /// Puts a switch on.
+    pub async fn put_switch_on(&self, scope: Value, action: &str, lasting: TimeDelta) -> Answer {
         let order = json!({
             "scope": scope, "action": action, "reason": "maintenance of the lake",
             "expires_at": self.clock.now() + lasting,
         });
         let answer = self.admin.post("/api/v1/switches", &order).await;
-        answer.expect(201).header("location").to_owned()
+        answer.expect(201)
     }
 
     /// Takes no more jobs of this scope in for an hour; answers the switch's address.
     pub async fn drain(&self, scope: Value) -> String {
-        self.put_switch_on(scope, "drain", TimeDelta::hours(1))
-            .await
+        let switch = self.put_switch_on(scope, "drain", TimeDelta::hours(1));
+        switch.await.header("location").to_owned()
     }
 
     /// Waits for a job to end and answers it.
