@@ -3,6 +3,7 @@
 
 use apalis_redis::Config;
 use redis::AsyncCommands as _;
+use serde_json::json;
 use unity_shared::ids::JobId;
 
 use crate::harness::{Stack, StackOptions, eventually};
@@ -30,6 +31,10 @@ async fn our_names_of_the_ready_queues_keys_are_those_of_apalis_redis() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_missed_the_message_of_an_admission_finds_it_at_its_next_look() {
     let stack = Stack::start().await;
+    // Until the scheduler has opened the gate, it may empty the ready list, and nothing is admitted.
+    let caller = stack.create_tenant("acme").await;
+    let first = stack.probe(&caller, json!({})).await;
+    stack.ended(&caller, &first).await;
     let ready = stack.gate.ready_queue("default");
     let job = JobId::new().to_string();
     let mut redis = stack.gate.connection();
