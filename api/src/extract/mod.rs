@@ -1,5 +1,6 @@
 //! Reads what a request carries. Whatever cannot be read is an [`crate::error::ApiError`].
 
+mod filter;
 mod idempotency;
 mod if_match;
 mod json;
@@ -11,6 +12,7 @@ mod path;
 mod query;
 mod whole;
 
+pub use filter::{check_instant, check_text, has_usual_year};
 pub use idempotency::{Idempotency, IdempotentRequest};
 pub use if_match::{IfMatch, etag};
 pub use json::JsonBody;

@@ -26,15 +26,15 @@ pub(super) async fn until_all_ended(owner: &mut PgConnection) -> Result<()> {
     sqlx::query("SET enable_seqscan = off")
         .execute(&mut *owner)
         .await?;
-    let begun = Instant::now();
     // Each job that ends leaves an event at least: as long as there are fewer, the counters say so at
     // next to no cost.
     let left =
         "SELECT count(*) FROM jobs WHERE status IN ('scheduled', 'queued', 'retrying', 'running')";
     let before = events(owner).await?;
     let left: i64 = sqlx::query_scalar(left).fetch_one(&mut *owner).await?;
-    let enough = before + left;
-    while events(owner).await? < enough || any_unfinished(owner).await? {
+    until_events(owner, before + left).await?;
+    let begun = Instant::now();
+    while any_unfinished(owner).await? {
         if begun.elapsed() > PATIENCE {
             bail!("jobs are still unfinished after {PATIENCE:?}");
         }

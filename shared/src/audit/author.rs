@@ -59,7 +59,7 @@ pub struct Author {
     pub act_as: Option<(ActAsId, String)>,
     /// Where the request came from; absent for processes of Unity.
     pub source_address: Option<IpAddr>,
-    /// What the client calls itself, at most [`USER_AGENT_LENGTH`] characters; absent if it did not say.
+    /// What the client calls itself, at most 256 characters; absent if it did not say.
     pub user_agent: Option<String>,
     /// The request; absent for processes of Unity, and where an entry tells of several.
     pub request_id: Option<RequestId>,

@@ -108,10 +108,10 @@ pub async fn put_identity_provider(
     Ok(())
 }
 
-/// Takes the provider of the transaction's tenant away. Answers whether there was one.
-pub async fn delete_identity_provider(tx: &mut TenantTx) -> Result<bool, DbError> {
-    let gone = sqlx::query_scalar!(r#"SELECT delete_own_identity_provider() AS "gone!""#)
+/// Takes the provider of the transaction's tenant away, if there is one.
+pub async fn delete_identity_provider(tx: &mut TenantTx) -> Result<(), DbError> {
+    sqlx::query_scalar!(r#"SELECT delete_own_identity_provider() AS "gone!""#)
         .fetch_one(tx.connection())
         .await?;
-    Ok(gone == 1)
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `GET /audit-log`.
 
 use axum::{Json, extract::State};
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::audit::{AuditFilter, AuditResult, AuditRow, PLATFORM_CHAIN};
@@ -10,7 +10,7 @@ use super::Log;
 use crate::{
     auth::Caller,
     error::ApiError,
-    extract::QueryParameters,
+    extract::{QueryParameters, check_instant, check_text},
     page_token::Scope,
     problem::ProblemBody,
     resources::page::{Page, PageLimit},
@@ -126,21 +126,15 @@ impl AuditQuery {
             ("object_type", &self.object_type),
         ] {
             let Some(text) = text else { continue };
-            if text.chars().any(char::is_control) || text.chars().count() > TEXT_LIMIT {
+            check_text(name, Some(text))?;
+            if text.chars().count() > TEXT_LIMIT {
                 return Err(ApiError::Query(format!(
-                    "{name} must have at most {TEXT_LIMIT} characters and no control characters"
+                    "{name} must have at most {TEXT_LIMIT} characters"
                 )));
             }
         }
-        // PostgreSQL's calendar is shorter than the one that the parser knows.
-        for (name, instant) in [("from", self.from), ("to", self.to)] {
-            if instant.is_some_and(|instant| !(0..=9999).contains(&instant.year())) {
-                return Err(ApiError::Query(format!(
-                    "{name} must be of the years 0 to 9999"
-                )));
-            }
-        }
-        Ok(())
+        check_instant("from", self.from)?;
+        check_instant("to", self.to)
     }
 
     fn filter(self, before: Option<i64>, limit: i64) -> AuditFilter {

@@ -7,7 +7,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use unity_shared::{
@@ -19,7 +19,7 @@ use unity_shared::{
 use super::{order::check_labels, repeat::LOOK_AFTER};
 use crate::{
     error::ApiError,
-    extract::{Object, whole_or_null},
+    extract::{Object, has_usual_year, whole_or_null},
     openapi::Labels,
     violations::Violations,
 };
@@ -137,12 +137,11 @@ impl BulkFilter {
         if let Some(labels) = label {
             check_labels(violations, "/filter/label", labels);
         }
-        // PostgreSQL's calendar is shorter than the one that the parser knows.
         for (pointer, instant) in [
             ("/filter/created_after", created_after),
             ("/filter/created_before", created_before),
         ] {
-            if instant.is_some_and(|instant| !(0..=9999).contains(&instant.year())) {
+            if !instant.is_none_or(has_usual_year) {
                 violations.add(pointer, "range", "must be of the years 0 to 9999");
             }
         }

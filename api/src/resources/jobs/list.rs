@@ -1,7 +1,7 @@
 //! `GET /jobs`.
 
 use axum::{Json, extract::State};
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use unity_shared::{
@@ -13,7 +13,7 @@ use super::view::JobView;
 use crate::{
     auth::TenantCaller,
     error::ApiError,
-    extract::QueryParameters,
+    extract::{QueryParameters, check_instant, check_text},
     page_token::Scope,
     resources::page::{Page, PageLimit},
     state::ApiState,
@@ -101,22 +101,9 @@ impl JobQuery {
             limit: _,
             page_token: _,
         } = self;
-        for (name, text) in [("kind", &kind), ("label", &label)] {
-            if text
-                .as_deref()
-                .is_some_and(|text| text.chars().any(char::is_control))
-            {
-                return Err(ApiError::Query(format!(
-                    "{name} must not hold control characters"
-                )));
-            }
-        }
-        // PostgreSQL's calendar is shorter than the one that the parser knows.
-        if created_after.is_some_and(|instant| !(0..=9999).contains(&instant.year())) {
-            return Err(ApiError::Query(
-                "created_after must be of the years 0 to 9999".to_owned(),
-            ));
-        }
+        check_text("kind", kind.as_deref())?;
+        check_text("label", label.as_deref())?;
+        check_instant("created_after", created_after)?;
         let label = label.as_deref().map(split_label).transpose()?;
         Ok(JobFilter {
             status,

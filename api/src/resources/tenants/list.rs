@@ -9,7 +9,7 @@ use unity_shared::{
 
 use crate::{
     error::ApiError,
-    extract::QueryParameters,
+    extract::{QueryParameters, check_text},
     page_token::Scope,
     resources::page::{Page, PageLimit},
     state::ApiState,
@@ -80,11 +80,7 @@ impl TenantQuery {
                 "q must have 1 to {LONGEST_TEXT} characters"
             )));
         }
-        if text.is_some_and(|text| text.chars().any(char::is_control)) {
-            return Err(ApiError::Query(
-                "q must not hold control characters".to_owned(),
-            ));
-        }
+        check_text("q", text)?;
         Ok(TenantFilter {
             status: self.status,
             plan: self.plan,

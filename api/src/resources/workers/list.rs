@@ -10,7 +10,7 @@ use unity_shared::{
 
 use crate::{
     error::ApiError,
-    extract::QueryParameters,
+    extract::{QueryParameters, check_text},
     page_token::Scope,
     resources::page::{Page, PageLimit},
     state::ApiState,
@@ -58,10 +58,7 @@ pub async fn list_workers(
     } = query;
     let limit = PageLimit::read(limit)?;
     let pool = pool.as_deref();
-    if pool.is_some_and(|pool| pool.chars().any(char::is_control)) {
-        let detail = "pool must not hold control characters";
-        return Err(ApiError::Query(detail.to_owned()));
-    }
+    check_text("pool", pool)?;
     let scope = Scope {
         listing: "workers",
         owner: "platform",
