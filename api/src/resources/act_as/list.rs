@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use unity_shared::{
-    ids::{ActAsId, TenantId},
+    ids::TenantId,
     tenancy::{self, ActAsGrant, find_tenant},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     extract::{PathId, QueryParameters},
     page_token::Scope,
     problem::ProblemBody,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -51,24 +51,15 @@ pub async fn list_act_as(
     if caller.tenant.is_some_and(|own| own != id) {
         return Err(ApiError::NotFound);
     }
-    let limit = PageLimit::read(query.limit)?;
     let scope = Scope {
         listing: "act-as",
         owner: id.as_str(),
         filter: "",
     };
-    let tokens = state.page_tokens();
-    let before = match query.page_token {
-        Some(token) => {
-            let last = tokens.open(&scope, &token)?;
-            Some(last.parse::<ActAsId>().map_err(|_| ApiError::PageToken)?)
-        }
-        None => None,
-    };
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::read(state.page_tokens(), scope, query.limit, token)?;
     let mut tx = state.database().tenant(&id).await?;
     find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
-    let rows = tenancy::list_act_as(&mut tx, before, limit.rows()).await?;
-    Ok(Json(
-        limit.page(rows, tokens, &scope, |grant| grant.id.to_string()),
-    ))
+    let rows = tenancy::list_act_as(&mut tx, asked.after, asked.rows()).await?;
+    Ok(Json(asked.page(rows, |grant| grant.id)))
 }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use unity_shared::{
-    ids::{ApiKeyId, TenantId},
+    ids::TenantId,
     tenancy::{StoredKey, list_platform_keys, list_tenant_keys},
 };
 
@@ -12,7 +12,7 @@ use crate::{
     error::ApiError,
     extract::QueryParameters,
     page_token::Scope,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -41,28 +41,19 @@ pub async fn list_api_keys(
     caller: Caller,
     QueryParameters(query): QueryParameters<KeyQuery>,
 ) -> Result<Json<Page<StoredKey>>, ApiError> {
-    let limit = PageLimit::read(query.limit)?;
-    let tokens = state.page_tokens();
     let scope = Scope {
         listing: "api-keys",
         owner: caller.tenant.as_ref().map_or("platform", TenantId::as_str),
         filter: "",
     };
-    let before = match query.page_token {
-        Some(token) => {
-            let last = tokens.open(&scope, &token)?;
-            Some(last.parse::<ApiKeyId>().map_err(|_| ApiError::PageToken)?)
-        }
-        None => None,
-    };
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::read(state.page_tokens(), scope, query.limit, token)?;
     let rows = if let Some(tenant) = &caller.tenant {
         let mut tx = state.database().tenant(tenant).await?;
-        list_tenant_keys(&mut tx, before, limit.rows()).await?
+        list_tenant_keys(&mut tx, asked.after, asked.rows()).await?
     } else {
         let mut tx = state.database().operator().statement().await?;
-        list_platform_keys(&mut tx, before, limit.rows()).await?
+        list_platform_keys(&mut tx, asked.after, asked.rows()).await?
     };
-    Ok(Json(
-        limit.page(rows, tokens, &scope, |key| key.id.to_string()),
-    ))
+    Ok(Json(asked.page(rows, |key| key.id)))
 }

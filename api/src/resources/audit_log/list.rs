@@ -13,7 +13,7 @@ use crate::{
     extract::{QueryParameters, check_instant, check_text},
     page_token::Scope,
     problem::ProblemBody,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -70,7 +70,6 @@ pub async fn list_audit_log(
     caller: Caller,
     QueryParameters(query): QueryParameters<AuditQuery>,
 ) -> Result<Json<Page<AuditRow>>, ApiError> {
-    let limit = PageLimit::read(query.limit)?;
     query.check()?;
     let log = Log::of(&caller, query.tenant.as_deref())?;
     let canonical = query.canonical();
@@ -83,20 +82,11 @@ pub async fn list_audit_log(
         owner,
         filter: &canonical,
     };
-    let tokens = state.page_tokens();
-    let before = match &query.page_token {
-        Some(token) => {
-            let last = tokens.open(&scope, token)?;
-            Some(last.parse::<i64>().map_err(|_| ApiError::PageToken)?)
-        }
-        None => None,
-    };
-    let rows = log
-        .list(&state, &query.filter(before, limit.rows()))
-        .await?;
-    Ok(Json(limit.page(rows, tokens, &scope, |row| {
-        row.sequence.to_string()
-    })))
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::read(state.page_tokens(), scope, query.limit, token)?;
+    let filter = query.filter(asked.after, asked.rows());
+    let rows = log.list(&state, &filter).await?;
+    Ok(Json(asked.page(rows, |row| row.sequence)))
 }
 
 impl AuditQuery {

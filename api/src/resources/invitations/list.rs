@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use unity_shared::{
-    ids::{InvitationId, TenantId},
+    ids::TenantId,
     people::{self, Invitation, InvitationState},
     tenancy::find_tenant,
 };
@@ -14,7 +14,7 @@ use crate::{
     extract::{PathId, QueryParameters},
     page_token::Scope,
     problem::ProblemBody,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -51,28 +51,17 @@ pub async fn list_invitations(
     QueryParameters(query): QueryParameters<InvitationQuery>,
 ) -> Result<Json<Page<Invitation>>, ApiError> {
     caller.must_be_of(&tenant)?;
-    let limit = PageLimit::read(query.limit)?;
     let scope = Scope {
         listing: "invitations",
         owner: tenant.as_str(),
         filter: query.status.map_or("", InvitationState::as_str),
     };
-    let tokens = state.page_tokens();
-    let before = match query.page_token {
-        Some(token) => {
-            let last = tokens.open(&scope, &token)?;
-            Some(
-                last.parse::<InvitationId>()
-                    .map_err(|_| ApiError::PageToken)?,
-            )
-        }
-        None => None,
-    };
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::read(state.page_tokens(), scope, query.limit, token)?;
     let now = state.clock().now();
     let mut tx = state.database().tenant(&tenant).await?;
     find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
-    let rows = people::list_invitations(&mut tx, query.status, before, limit.rows(), now).await?;
-    Ok(Json(limit.page(rows, tokens, &scope, |invitation| {
-        invitation.id.to_string()
-    })))
+    let rows =
+        people::list_invitations(&mut tx, query.status, asked.after, asked.rows(), now).await?;
+    Ok(Json(asked.page(rows, |invitation| invitation.id)))
 }

@@ -15,7 +15,7 @@ use crate::{
     error::ApiError,
     extract::{QueryParameters, check_instant, check_text},
     page_token::Scope,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -54,28 +54,19 @@ pub async fn list_jobs(
     caller: TenantCaller,
     QueryParameters(query): QueryParameters<JobQuery>,
 ) -> Result<Json<Page<JobView>>, ApiError> {
-    let limit = PageLimit::read(query.limit)?;
     let canonical = query.canonical();
     let scope = Scope {
         listing: "jobs",
         owner: caller.tenant.as_str(),
         filter: &canonical,
     };
-    let tokens = state.page_tokens();
-    let before = match &query.page_token {
-        Some(token) => {
-            let last = tokens.open(&scope, token)?;
-            Some(last.parse::<JobId>().map_err(|_| ApiError::PageToken)?)
-        }
-        None => None,
-    };
-    let filter = query.filter(before, limit.rows())?;
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::read(state.page_tokens(), scope, query.limit, token)?;
+    let filter = query.filter(asked.after, asked.rows())?;
     let mut tx = state.database().tenant(&caller.tenant).await?;
     let jobs = jobs::list_jobs(&mut tx, &filter).await?;
     let rows = jobs.into_iter().map(JobView::from).collect();
-    Ok(Json(
-        limit.page(rows, tokens, &scope, |job| job.id().to_string()),
-    ))
+    Ok(Json(asked.page(rows, JobView::id)))
 }
 
 impl JobQuery {

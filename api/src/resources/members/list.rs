@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use unity_shared::{
-    ids::{TenantId, UserId},
+    ids::TenantId,
     people::{self, Member},
     tenancy::find_tenant,
 };
@@ -15,7 +15,7 @@ use crate::{
     extract::{PathId, QueryParameters},
     page_token::Scope,
     problem::ProblemBody,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -50,25 +50,18 @@ pub async fn list_members(
     QueryParameters(query): QueryParameters<MemberQuery>,
 ) -> Result<Json<Page<Member>>, ApiError> {
     caller.must_be_of(&tenant)?;
-    let limit = PageLimit::read(query.limit)?;
     let scope = Scope {
         listing: "members",
         owner: tenant.as_str(),
         filter: "",
     };
-    let tokens = state.page_tokens();
-    let after = match query.page_token {
-        Some(token) => {
-            let last = tokens.open(&scope, &token)?;
-            Some(last.parse::<UserId>().map_err(|_| ApiError::PageToken)?)
-        }
-        None => None,
-    };
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::read(state.page_tokens(), scope, query.limit, token)?;
     let mut tx = state.database().tenant(&tenant).await?;
     find_tenant(&mut tx).await?.ok_or(ApiError::NotFound)?;
-    let rows = people::list_members(&mut tx, after, limit.rows()).await?;
+    let rows = people::list_members(&mut tx, asked.after, asked.rows()).await?;
     drop(tx);
-    let page = limit.page(rows, tokens, &scope, |row| row.user_id.to_string());
+    let page = asked.page(rows, |row| row.user_id);
     Ok(Json(Page {
         items: with_people(&state, page.items).await?,
         next_page_token: page.next_page_token,

@@ -1,6 +1,10 @@
 //! `GET /queues`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    str::FromStr,
+};
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -16,7 +20,7 @@ use crate::{
     error::ApiError,
     extract::QueryParameters,
     page_token::Scope,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -57,7 +61,36 @@ pub struct QueueLine {
 }
 
 /// The place of a line in the listing.
-type Place = (String, TenantId);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Place {
+    queue: String,
+    tenant: TenantId,
+}
+
+impl Place {
+    fn new(queue: &str, tenant: TenantId) -> Self {
+        Self {
+            queue: queue.to_owned(),
+            tenant,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\t{}", self.queue, self.tenant)
+    }
+}
+
+impl FromStr for Place {
+    type Err = ApiError;
+
+    fn from_str(text: &str) -> Result<Self, ApiError> {
+        let (queue, tenant) = text.split_once('\t').ok_or(ApiError::PageToken)?;
+        let tenant = TenantId::recall(tenant).map_err(|_| ApiError::PageToken)?;
+        Ok(Self::new(queue, tenant))
+    }
+}
 
 /// Lists what waits and runs, by queue and tenant. Tenants with neither are left out.
 #[utoipa::path(
@@ -71,34 +104,24 @@ pub async fn list_queues(
     State(state): State<ApiState>,
     QueryParameters(query): QueryParameters<QueueQuery>,
 ) -> Result<Json<Page<QueueLine>>, ApiError> {
-    let limit = PageLimit::read(query.limit)?;
-    let tokens = state.page_tokens();
-    let after = match query.page_token {
-        Some(token) => Some(read_place(&tokens.open(&SCOPE, &token)?)?),
-        None => None,
-    };
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::<Place>::read(state.page_tokens(), SCOPE, query.limit, token)?;
     let running = count_running(&state).await?;
     let mut places: BTreeSet<Place> = running.keys().cloned().collect();
     for queue in queue_names() {
         let tenants = state.gate().waiting_tenants(queue).await?;
-        places.extend(tenants.into_iter().map(|tenant| (queue.to_owned(), tenant)));
+        places.extend(tenants.into_iter().map(|tenant| Place::new(queue, tenant)));
     }
-    let rows = usize::try_from(limit.rows()).unwrap_or(usize::MAX);
+    let rows = usize::try_from(asked.rows()).unwrap_or(usize::MAX);
     let page: Vec<Place> = places
         .into_iter()
-        .filter(|place| after.as_ref().is_none_or(|after| place > after))
+        .filter(|place| asked.after.as_ref().is_none_or(|after| place > after))
         .take(rows)
         .collect();
     let lines = describe(&state, page, &running).await?;
-    Ok(Json(limit.page(lines, tokens, &SCOPE, |line| {
-        format!("{}\t{}", line.queue, line.tenant_id)
+    Ok(Json(asked.page(lines, |line| {
+        Place::new(&line.queue, line.tenant_id.clone())
     })))
-}
-
-fn read_place(text: &str) -> Result<Place, ApiError> {
-    let (queue, tenant) = text.split_once('\t').ok_or(ApiError::PageToken)?;
-    let tenant = TenantId::recall(tenant).map_err(|_| ApiError::PageToken)?;
-    Ok((queue.to_owned(), tenant))
 }
 
 /// Running jobs by queue and tenant.
@@ -107,7 +130,9 @@ async fn count_running(state: &ApiState) -> Result<BTreeMap<Place, i64>, ApiErro
     let tally = tally_running(&mut tx, state.gate().shard(), state.clock().now()).await?;
     let mut running: BTreeMap<Place, i64> = BTreeMap::new();
     for line in tally {
-        *running.entry((line.queue, line.tenant)).or_default() += line.running;
+        *running
+            .entry(Place::new(&line.queue, line.tenant))
+            .or_default() += line.running;
     }
     Ok(running)
 }
@@ -117,7 +142,7 @@ async fn describe(
     page: Vec<Place>,
     running: &BTreeMap<Place, i64>,
 ) -> Result<Vec<QueueLine>, ApiError> {
-    let tenants: Vec<TenantId> = page.iter().map(|(_, tenant)| tenant.clone()).collect();
+    let tenants: Vec<TenantId> = page.iter().map(|place| place.tenant.clone()).collect();
     let mut tx = state.database().operator().statement().await?;
     let limits: HashMap<TenantId, JobLimits> = list_job_limits(&mut tx, &tenants)
         .await?
@@ -125,15 +150,15 @@ async fn describe(
         .collect();
     drop(tx);
     let mut loads: HashMap<Place, TenantLoad> = HashMap::new();
-    let queues: BTreeSet<&str> = page.iter().map(|(queue, _)| queue.as_str()).collect();
+    let queues: BTreeSet<&str> = page.iter().map(|place| place.queue.as_str()).collect();
     for queue in queues {
         let of_queue: Vec<TenantId> = page
             .iter()
-            .filter(|(other, _)| other == queue)
-            .map(|(_, tenant)| tenant.clone())
+            .filter(|place| place.queue == queue)
+            .map(|place| place.tenant.clone())
             .collect();
         for load in state.gate().loads(queue, &of_queue).await? {
-            loads.insert((queue.to_owned(), load.tenant.clone()), load);
+            loads.insert(Place::new(queue, load.tenant.clone()), load);
         }
     }
     let now = state.clock().now();
@@ -146,10 +171,10 @@ async fn describe(
                 .and_then(|load| load.oldest_due_at)
                 .map(|due| waited(due, now)),
             limit: limits
-                .get(&place.1)
+                .get(&place.tenant)
                 .map_or(0, |limits| limits.max_concurrent),
-            queue: place.0,
-            tenant_id: place.1,
+            queue: place.queue,
+            tenant_id: place.tenant,
         }
     });
     Ok(lines.collect())

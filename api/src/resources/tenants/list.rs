@@ -11,7 +11,7 @@ use crate::{
     error::ApiError,
     extract::{QueryParameters, check_text},
     page_token::Scope,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -49,27 +49,18 @@ pub async fn list_tenants(
     State(state): State<ApiState>,
     QueryParameters(query): QueryParameters<TenantQuery>,
 ) -> Result<Json<Page<Tenant>>, ApiError> {
-    let limit = PageLimit::read(query.limit)?;
     let filter = query.filter()?;
-    let tokens = state.page_tokens();
     let text = canonical(&filter);
     let scope = Scope {
         listing: "tenants",
         owner: "platform",
         filter: &text,
     };
-    let after = match query.page_token {
-        Some(token) => {
-            let last = tokens.open(&scope, &token)?;
-            Some(TenantId::parse(&last).map_err(|_| ApiError::PageToken)?)
-        }
-        None => None,
-    };
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::<TenantId>::read(state.page_tokens(), scope, query.limit, token)?;
     let mut tx = state.database().operator().statement().await?;
-    let rows = tenancy::list_tenants(&mut tx, &filter, after.as_ref(), limit.rows()).await?;
-    Ok(Json(limit.page(rows, tokens, &scope, |tenant| {
-        tenant.id.to_string()
-    })))
+    let rows = tenancy::list_tenants(&mut tx, &filter, asked.after.as_ref(), asked.rows()).await?;
+    Ok(Json(asked.page(rows, |tenant| tenant.id.clone())))
 }
 
 impl TenantQuery {

@@ -9,7 +9,7 @@ use crate::{
     extract::QueryParameters,
     page_token::Scope,
     resources::{
-        page::{Page, PageLimit},
+        page::{Page, PageRequest},
         workers::alive_since,
     },
     state::ApiState,
@@ -45,15 +45,10 @@ pub async fn list_worker_pools(
     State(state): State<ApiState>,
     QueryParameters(query): QueryParameters<PoolQuery>,
 ) -> Result<Json<Page<Pool>>, ApiError> {
-    let limit = PageLimit::read(query.limit)?;
-    let tokens = state.page_tokens();
-    let after = match query.page_token {
-        Some(token) => Some(tokens.open(&SCOPE, &token)?),
-        None => None,
-    };
+    let token = query.page_token.as_deref();
+    let asked = PageRequest::<String>::read(state.page_tokens(), SCOPE, query.limit, token)?;
     let mut tx = state.database().operator().statement().await?;
-    let rows = list_pools(&mut tx, alive_since(&state), after.as_deref(), limit.rows()).await?;
-    Ok(Json(
-        limit.page(rows, tokens, &SCOPE, |pool| pool.pool.clone()),
-    ))
+    let after = asked.after.as_deref();
+    let rows = list_pools(&mut tx, alive_since(&state), after, asked.rows()).await?;
+    Ok(Json(asked.page(rows, |pool| pool.pool.clone())))
 }

@@ -3,16 +3,13 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use unity_shared::{
-    fleet::{LiveWorker, list_live_workers},
-    ids::WorkerId,
-};
+use unity_shared::fleet::{LiveWorker, list_live_workers};
 
 use crate::{
     error::ApiError,
     extract::{QueryParameters, check_text},
     page_token::Scope,
-    resources::page::{Page, PageLimit},
+    resources::page::{Page, PageRequest},
     state::ApiState,
 };
 
@@ -56,7 +53,6 @@ pub async fn list_workers(
         limit,
         page_token,
     } = query;
-    let limit = PageLimit::read(limit)?;
     let pool = pool.as_deref();
     check_text("pool", pool)?;
     let scope = Scope {
@@ -64,17 +60,15 @@ pub async fn list_workers(
         owner: "platform",
         filter: pool.unwrap_or_default(),
     };
-    let tokens = state.page_tokens();
-    let after = match page_token {
-        Some(token) => {
-            let last = tokens.open(&scope, &token)?;
-            Some(last.parse::<WorkerId>().map_err(|_| ApiError::PageToken)?)
-        }
-        None => None,
-    };
+    let asked = PageRequest::read(state.page_tokens(), scope, limit, page_token.as_deref())?;
     let mut tx = state.database().operator().statement().await?;
-    let rows = list_live_workers(&mut tx, alive_since(&state), pool, after, limit.rows()).await?;
-    Ok(Json(limit.page(rows, tokens, &scope, |worker| {
-        worker.id.to_string()
-    })))
+    let rows = list_live_workers(
+        &mut tx,
+        alive_since(&state),
+        pool,
+        asked.after,
+        asked.rows(),
+    )
+    .await?;
+    Ok(Json(asked.page(rows, |worker| worker.id)))
 }
