@@ -1,9 +1,19 @@
 //! The fleet: workers that take some kinds, pools that are set while they run, what operators see.
 
+use std::time::Duration;
+
+use redis::AsyncCommands as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use unity_shared::{
+    ids::WorkerId,
+    queue::{Beat, Member},
+};
 
-use crate::harness::{Stack, StackOptions, eventually};
+use crate::{
+    flows::gate::set_limit,
+    harness::{Stack, StackOptions, eventually},
+};
 
 async fn no_workers() -> Stack {
     let options = StackOptions {
@@ -267,5 +277,65 @@ async fn queues_show_what_waits_and_runs_for_whom() {
     })
     .await;
     worker.cancel();
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_fetched_and_finds_no_place_goes_to_a_worker_that_has_one() {
+    // No slot ends while this runs.
+    let options = StackOptions {
+        workers: 1,
+        concurrency: 8,
+        lease: Duration::from_mins(2),
+        ..StackOptions::default()
+    };
+    let mut stack = Stack::start_with(options).await;
+    let caller = stack.create_tenant("acme").await;
+    set_limit(&stack, "acme", 32).await;
+    let order = json!({ "kind": "probe", "payload": { "sleep_ms": 100_000 } });
+    let run = async |count: usize| {
+        let orders = json!({ "jobs": vec![&order; count] });
+        caller.post("/api/v1/jobs:batch", &orders).await.expect(202);
+    };
+    let running = async |stack: &Stack, count: i64| {
+        eventually(&format!("{count} run"), || async {
+            let running = "SELECT count(*) FROM jobs WHERE status = 'running'";
+            (stack.count(running).await == count).then_some(())
+        })
+        .await;
+    };
+    eventually("the namespace is provisioned", || async {
+        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
+        (stack.count(left).await == 0).then_some(())
+    })
+    .await;
+    run(7).await;
+    running(&stack, 7).await;
+    // Room for more than the one place that is left, in a worker that looks for nothing.
+    let elsewhere = Member {
+        worker: WorkerId::new(),
+        queue: "default",
+        kinds: &["probe"],
+    };
+    let beat = Beat {
+        member: elsewhere,
+        capacity: 8,
+        claims: &[],
+    };
+    stack.gate.beat(&beat).await.unwrap();
+    run(2).await;
+    running(&stack, 8).await;
+    // The one place is taken, and what came with its job waits for whoever has another.
+    let ready = stack.gate.ready_queue("default");
+    eventually("the other job is passed on", || async {
+        let mut redis = stack.gate.connection();
+        let waiting: usize = redis.llen(ready.active()).await.unwrap();
+        (waiting == 1).then_some(())
+    })
+    .await;
+    let other = CancellationToken::new();
+    stack.start_worker(other.clone()).await;
+    running(&stack, 9).await;
+    other.cancel();
     stack.stop().await;
 }

@@ -64,23 +64,6 @@ impl Claimer {
         })
     }
 
-    /// Gives jobs that were fetched and find no place here to the next worker. If that fails their slots
-    /// end by themselves, and they wait again.
-    pub(super) async fn pass_on(&self, jobs: &[ReadyJob]) {
-        let nobody = Member {
-            worker: self.worker,
-            queue: &self.queue,
-            kinds: &[],
-        };
-        if let Err(error) = self.gate.claim(&nobody, jobs).await {
-            tracing::warn!(
-                error = chain(&error),
-                jobs = jobs.len(),
-                "could not pass jobs on"
-            );
-        }
-    }
-
     async fn claim(&self, jobs: Vec<ReadyJob>) -> Vec<Claimed> {
         let (mut asked, mut asked_at) = (self.clock.now(), Instant::now());
         let member = Member {

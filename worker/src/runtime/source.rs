@@ -23,12 +23,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::sync::PollSemaphore;
 use tower::layer::util::Identity;
 use unity_shared::{
-    ids::{JobId, WorkerId},
-    queue::{Gate, ReadyJob, Wake, WakeListener, read_entry},
+    ids::JobId,
+    queue::{ReadyJob, Wake, WakeListener, read_entry},
     telemetry::chain,
 };
 
-use super::watched::{Calls, Watched};
+use super::{
+    member::Member,
+    spare::Spare,
+    watched::{Looks, Watched},
+};
 
 /// An entry of the ready queue: one job, or several short ones.
 #[derive(Debug)]
@@ -39,8 +43,6 @@ pub(super) struct ReadyEntry {
     pub place: OwnedSemaphorePermit,
 }
 
-/// Pause before the inner backend starts anew after an error.
-const RESTART_PAUSE: Duration = Duration::from_millis(250);
 /// How often apalis-redis says that this worker lives, and looks at the ready list. A message says that there
 /// is work in the normal case; that look is for the message that was lost.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -49,7 +51,10 @@ const MISSED_HEARTBEATS: usize = 3;
 /// The backend.
 pub(super) struct GateSource {
     inner: RedisStorage<ReadyEntry, Watched<ConnectionManager>>,
-    looks: Calls,
+    looks: Looks,
+    /// Whether entries may lie in the inner backend that a look has brought.
+    may_hold: bool,
+    spare: Spare,
     /// Whether there was a sign of work since the last look began.
     sign: bool,
     places: PollSemaphore,
@@ -58,28 +63,6 @@ pub(super) struct GateSource {
     _listener: WakeListener,
     rejoining: Option<BoxFuture<'static, ()>>,
     member: Member,
-}
-
-/// A worker as a member of its queue.
-#[derive(Debug, Clone)]
-pub(super) struct Member {
-    pub gate: Gate,
-    pub worker: WorkerId,
-    pub queue: Arc<str>,
-}
-
-impl Member {
-    async fn rejoin(self) {
-        loop {
-            tokio::time::sleep(RESTART_PAUSE).await;
-            match self.gate.rejoin(self.worker, &self.queue).await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "could not rejoin, trying again");
-                }
-            }
-        }
-    }
 }
 
 type WakeUp = BoxFuture<'static, broadcast::Receiver<Wake>>;
@@ -100,12 +83,14 @@ impl GateSource {
             .lock_tasks(false)
             .emit_events(false);
         let connection = Watched::new(gate.connection());
-        let looks = connection.calls();
+        let looks = connection.looks();
         let listener = gate.listen_for_work(queue);
         let wake = wait_for_work(listener.subscribe());
         Self {
             inner: RedisStorage::new(connection).with_config(config),
             looks,
+            may_hold: false,
+            spare: Spare::default(),
             sign: false,
             places: PollSemaphore::new(places),
             place: None,
@@ -132,6 +117,8 @@ impl GateSource {
     fn restart(&mut self, error: &dyn std::error::Error) {
         tracing::warn!(error = chain(error), "ready queue lost, starting anew");
         self.inner = self.inner.clone();
+        self.may_hold = false;
+        self.spare.clear();
         self.rejoining = Some(Box::pin(self.member.clone().rejoin()));
     }
 
@@ -143,6 +130,51 @@ impl GateSource {
             self.rejoining = None;
         }
         Poll::Ready(())
+    }
+
+    /// The next entry that the inner backend has, or looks for.
+    fn poll_inner(&mut self, cx: &mut Context<'_>, worker: &WorkerContext) -> Poll<Vec<ReadyJob>> {
+        loop {
+            self.may_hold = false;
+            match self.inner.poll_next(cx, worker) {
+                Poll::Ready(Some(Ok(task))) => {
+                    self.may_hold = true;
+                    if let Some(jobs) = read_entry(&self.member.queue, &task.args) {
+                        return Poll::Ready(jobs);
+                    }
+                    // No ids of ours: somebody else writes to this queue.
+                    let name = task.ctx().task_id().map(ToString::to_string);
+                    tracing::error!(?name, "foreign entry in the ready queue dropped");
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.restart(&error);
+                    // The inner backend registers again in poll_ready.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(None) => {
+                    self.inner = self.inner.clone();
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// While there is no place: what a look has brought besides goes on to another worker, which may have
+    /// one. If it stayed in the inner backend, that would give no sign of life either.
+    fn poll_spare(&mut self, cx: &mut Context<'_>, worker: &WorkerContext) {
+        if self.may_hold {
+            let _no_further_look = self.looks.hold_back();
+            while let Poll::Ready(jobs) = self.poll_inner(cx, worker) {
+                self.spare.push(jobs);
+            }
+        }
+        if let Poll::Ready(jobs) = self.spare.poll_overdue(cx) {
+            let member = self.member.clone();
+            tokio::spawn(async move { member.pass_on(&jobs).await });
+        }
     }
 
     fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -183,43 +215,24 @@ impl Backend for GateSource {
         worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Never>>> {
         loop {
-            if self.poll_rejoined(cx).is_pending() || self.poll_place(cx).is_pending() {
+            if self.poll_rejoined(cx).is_pending() {
                 return Poll::Pending;
             }
-            match self.inner.poll_next(cx, worker) {
-                Poll::Ready(Some(Ok(task))) => {
-                    match (
-                        read_entry(&self.member.queue, &task.args),
-                        self.place.take(),
-                    ) {
-                        (Some(jobs), Some(place)) => {
-                            let entry = ReadyEntry { jobs, place };
-                            return Poll::Ready(Some(Ok(TaskBuilder::new(entry).build())));
-                        }
-                        // No ids of ours: somebody else writes to this queue.
-                        (_, place) => {
-                            let name = task.ctx().task_id().map(ToString::to_string);
-                            tracing::error!(?name, "foreign entry in the ready queue dropped");
-                            self.place = place;
-                        }
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.restart(&error);
-                    // The inner backend registers again in poll_ready.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(None) => {
-                    self.inner = self.inner.clone();
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Pending => {
-                    if !self.poll_sign(cx) {
-                        return Poll::Pending;
-                    }
-                }
+            if self.poll_place(cx).is_pending() {
+                self.poll_spare(cx, worker);
+                return Poll::Pending;
+            }
+            let jobs = match self.spare.pop() {
+                Some(jobs) => jobs,
+                None => match self.poll_inner(cx, worker) {
+                    Poll::Ready(jobs) => jobs,
+                    Poll::Pending if self.poll_sign(cx) => continue,
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            if let Some(place) = self.place.take() {
+                let entry = ReadyEntry { jobs, place };
+                return Poll::Ready(Some(Ok(TaskBuilder::new(entry).build())));
             }
         }
     }

@@ -1,8 +1,8 @@
-//! A connection that tells whether a call is under way on it.
+//! A connection that tells whether a call is under way on it, and that can be kept from looking for work.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use futures::FutureExt as _;
@@ -12,49 +12,83 @@ use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
 #[derive(Clone)]
 pub(super) struct Watched<C> {
     connection: C,
-    calls: Calls,
+    looks: Looks,
 }
 
-/// How many calls are under way.
+/// What is known of the calls.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Calls(Arc<AtomicUsize>);
+pub(super) struct Looks(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    under_way: AtomicUsize,
+    held_back: AtomicBool,
+}
 
 /// A call that is under way until this is dropped, answered or not.
-struct Call(Calls);
+struct Call(Looks);
+
+/// No look is made until this is dropped.
+pub(super) struct HeldBack(Looks);
 
 impl<C> Watched<C> {
     pub(super) fn new(connection: C) -> Self {
         Self {
             connection,
-            calls: Calls::default(),
+            looks: Looks::default(),
         }
     }
 
-    pub(super) fn calls(&self) -> Calls {
-        self.calls.clone()
+    pub(super) fn looks(&self) -> Looks {
+        self.looks.clone()
     }
 }
 
-impl Calls {
+impl Looks {
     pub(super) fn are_under_way(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.0.under_way.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whatever is asked from now on is answered at once as a look that finds nothing. For a poll that must only
+    /// take what has come already.
+    pub(super) fn hold_back(&self) -> HeldBack {
+        self.0.held_back.store(true, Ordering::Relaxed);
+        HeldBack(self.clone())
+    }
+
+    fn are_held_back(&self) -> bool {
+        self.0.held_back.load(Ordering::Relaxed)
     }
 
     fn begin(&self) -> Call {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.under_way.fetch_add(1, Ordering::Relaxed);
         Call(self.clone())
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        self.0.0.held_back.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The answer of apalis-redis' script when the ready list is empty: no entries, and nothing about them.
+fn nothing_found() -> Value {
+    Value::Array(vec![Value::Array(Vec::new()), Value::Array(Vec::new())])
 }
 
 impl<C: ConnectionLike + Send> ConnectionLike for Watched<C> {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        let call = self.calls.begin();
+        if self.looks.are_held_back() {
+            return futures::future::ready(Ok(nothing_found())).boxed();
+        }
+        let call = self.looks.begin();
         let answer = self.connection.req_packed_command(cmd);
         answer.inspect(move |_| drop(call)).boxed()
     }
@@ -65,7 +99,7 @@ impl<C: ConnectionLike + Send> ConnectionLike for Watched<C> {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let call = self.calls.begin();
+        let call = self.looks.begin();
         let answers = self.connection.req_packed_commands(pipeline, offset, count);
         answers.inspect(move |_| drop(call)).boxed()
     }
@@ -114,18 +148,37 @@ mod tests {
         for is_answered in [true, false] {
             let (tell, told) = oneshot::channel();
             let mut connection = Watched::new(Slow(Some(told)));
-            let calls = connection.calls();
-            assert!(!calls.are_under_way());
+            let looks = connection.looks();
+            assert!(!looks.are_under_way());
             let mut call = connection.req_packed_command(&command);
             assert!((&mut call).now_or_never().is_none());
-            assert!(calls.are_under_way());
+            assert!(looks.are_under_way());
             if is_answered {
                 tell.send(()).unwrap();
                 call.await.unwrap();
             } else {
                 drop(call);
             }
-            assert!(!calls.are_under_way());
+            assert!(!looks.are_under_way());
         }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_is_held_back_finds_nothing_and_is_not_made() {
+        let command = redis::cmd("PING");
+        let mut connection = Watched::new(Slow(None));
+        let looks = connection.looks();
+        let held_back = looks.hold_back();
+        let found = connection.req_packed_command(&command).await.unwrap();
+        assert_eq!(found, nothing_found());
+        drop(held_back);
+        let (_tell, told) = oneshot::channel();
+        connection.connection = Slow(Some(told));
+        assert!(
+            connection
+                .req_packed_command(&command)
+                .now_or_never()
+                .is_none()
+        );
     }
 }

@@ -17,12 +17,8 @@ use unity_shared::{
 };
 
 use super::{
-    claim::{Claimed, Claimer},
-    execute::execute,
-    held::Held,
-    inflight::InFlight,
-    source::ReadyEntry,
-    tally::Tally,
+    claim::Claimed, execute::execute, held::Held, inflight::InFlight, member::Member,
+    source::ReadyEntry, spare::PATIENCE, tally::Tally,
 };
 use crate::handler::Registry;
 
@@ -30,7 +26,7 @@ use crate::handler::Registry;
 #[derive(Clone)]
 pub(super) struct Way {
     pub claims: Batcher<ReadyJob, Claimed>,
-    pub claimer: Claimer,
+    pub member: Member,
     pub finishes: Batcher<Finish, bool>,
     pub settlements: Batcher<Settled, ()>,
     pub inflight: InFlight,
@@ -41,10 +37,6 @@ pub(super) struct Way {
     pub places: Arc<Semaphore>,
     pub clock: Clock,
 }
-
-/// A job of a shared entry that gets no place here for so long goes on to another worker: those in
-/// front of it were expected to be short.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How long a job waits for its last attempt here to end, whose lease is lost: longer than a handler is
 /// given to let go. Then it goes on to another worker.
@@ -72,7 +64,7 @@ pub(super) async fn run_entry(entry: ReadyEntry, way: Data<Way>) -> Result<(), B
             running.push(start(job, place));
         } else {
             let rest: Vec<ReadyJob> = std::iter::once(job).chain(jobs).collect();
-            way.claimer.pass_on(&rest).await;
+            way.member.pass_on(&rest).await;
             break;
         }
     }
@@ -87,7 +79,7 @@ pub(super) async fn run_entry(entry: ReadyEntry, way: Data<Way>) -> Result<(), B
 async fn run_job(job: ReadyJob, place: OwnedSemaphorePermit, way: Data<Way>) {
     let (line, id) = (Arc::clone(&job.line), job.id);
     let Some(_held) = way.held.take(id, LAST_ATTEMPT).await else {
-        return way.claimer.pass_on(&[job]).await;
+        return way.member.pass_on(&[job]).await;
     };
     let (ran, keyed, waits_again) = match way.claims.call(job).await {
         Some(Claimed::Job(job, asked)) => {

@@ -26,10 +26,11 @@ use super::{
     heartbeat::Heartbeat,
     held::Held,
     inflight::InFlight,
+    member::Member,
     progress::Recorder,
     register::{Registration, insert_worker, mark_worker_stopped},
     settle::Settler,
-    source::{GateSource, Member},
+    source::GateSource,
     tally::Tally,
     way::{Way, run_entry},
 };
@@ -209,8 +210,8 @@ impl Worker {
         };
         Way {
             tally: Arc::new(Tally::of(&claimer.kinds)),
-            claims: claimer.clone().start(),
-            claimer,
+            claims: claimer.start(),
+            member: self.member(queue),
             finishes: finisher.start(),
             settlements: settler.start(),
             inflight,
@@ -219,6 +220,14 @@ impl Worker {
             reports: recorder.start(),
             places,
             clock: clock.clone(),
+        }
+    }
+
+    fn member(&self, queue: &Arc<str>) -> Member {
+        Member {
+            gate: self.services.gate.clone(),
+            worker: self.id,
+            queue: Arc::clone(queue),
         }
     }
 
@@ -253,11 +262,7 @@ impl Worker {
     ) -> Result<(), WorkerError> {
         let most = usize::try_from(self.options.concurrency).unwrap_or(usize::MAX);
         let places = capacity.places();
-        let member = Member {
-            gate: self.services.gate.clone(),
-            worker: self.id,
-            queue: Arc::clone(queue),
-        };
+        let member = self.member(queue);
         let ended = CancellationToken::new();
         let signal = {
             let ended = ended.clone();
