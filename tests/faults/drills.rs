@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::{Stack, StackOptions, eventually};
+use crate::harness::{Stack, StackOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_loses_a_job_or_ends_one_twice() {
@@ -43,11 +43,7 @@ async fn no_fault_loses_a_job_or_ends_one_twice() {
 async fn a_second_copy_of_an_id_does_not_free_the_slot_of_the_job_that_runs() {
     let stack = Stack::start_with(StackOptions::default()).await;
     let caller = stack.create_tenant("copied").await;
-    eventually("the namespace is provisioned", || async {
-        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
-        (stack.count(left).await == 0).then_some(())
-    })
-    .await;
+    stack.all_ended().await;
     crate::flows::gate::set_limit(&stack, "copied", 1).await;
     let first = stack.probe(&caller, json!({ "sleep_ms": 1500 })).await;
     stack.reaches(&caller, &first, "running").await;

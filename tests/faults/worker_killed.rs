@@ -115,14 +115,6 @@ async fn a_late_worker_cannot_write_over_the_attempt_that_followed() {
     stack.finish().await;
 }
 
-async fn nothing_is_left(stack: &Stack) {
-    eventually("nothing is left", || async {
-        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
-        (stack.count(left).await == 0).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_one_resource_key_keep_their_order_over_workers_that_are_killed_and_stopped() {
     for how in [Signal::SIGKILL, Signal::SIGTERM] {
@@ -211,7 +203,7 @@ async fn a_job_that_loses_its_worker_three_times_in_a_row_fails_and_is_not_run_a
     stack.start_worker(survivor.clone()).await;
     let after = stack.probe(&caller, json!({})).await;
     assert_eq!(stack.ended(&caller, &after).await["status"], "succeeded");
-    nothing_is_left(&stack).await;
+    stack.all_ended().await;
     survivor.cancel();
     stack.finish().await;
 }
@@ -247,7 +239,7 @@ async fn a_worker_that_dies_while_it_cancels_leaves_a_cancelled_job() {
         (&job["status"], &job["attempt"]),
         (&json!("cancelled"), &json!(1))
     );
-    nothing_is_left(&stack).await;
+    stack.all_ended().await;
     survivor.cancel();
     stack.finish().await;
 }

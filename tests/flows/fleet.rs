@@ -153,13 +153,7 @@ async fn a_pools_concurrency_is_changed_while_its_jobs_run() {
     for id in &ids {
         stack.ended(&caller, id).await;
     }
-    eventually("the namespace is provisioned", || async {
-        let left = stack
-            .count("SELECT count(*) FROM jobs WHERE finished_at IS NULL")
-            .await;
-        (left == 0).then_some(())
-    })
-    .await;
+    stack.all_ended().await;
     worker.cancel();
     stack.finish().await;
 }
@@ -304,11 +298,7 @@ async fn a_job_that_was_fetched_and_finds_no_place_goes_to_a_worker_that_has_one
         })
         .await;
     };
-    eventually("the namespace is provisioned", || async {
-        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
-        (stack.count(left).await == 0).then_some(())
-    })
-    .await;
+    stack.all_ended().await;
     run(7).await;
     running(&stack, 7).await;
     // Room for more than the one place that is left, in a worker that looks for nothing.

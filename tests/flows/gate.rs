@@ -79,13 +79,7 @@ async fn a_tenant_never_runs_more_than_its_limit_over_two_workers() {
 async fn a_limit_of_zero_holds_every_job_until_it_is_raised() {
     let stack = Stack::start().await;
     let caller = stack.create_tenant("held").await;
-    eventually("the namespace is provisioned", || async {
-        let left = stack
-            .count("SELECT count(*) FROM jobs WHERE finished_at IS NULL")
-            .await;
-        (left == 0).then_some(())
-    })
-    .await;
+    stack.all_ended().await;
     set_limit(&stack, "held", 0).await;
     let id = stack.probe(&caller, json!({})).await;
     let other = stack.create_tenant("free").await;

@@ -41,14 +41,6 @@ async fn keyed(caller: &Caller, resource: &str, payload: Value) -> String {
     enqueued.text_of("id")
 }
 
-async fn provisioned(stack: &Stack) {
-    eventually("the namespace is provisioned", || async {
-        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
-        (stack.count(left).await == 0).then_some(())
-    })
-    .await;
-}
-
 /// All drift that was counted so far in this process.
 fn drift(found: &str) -> f64 {
     let text = install_recorder().render();
@@ -62,7 +54,7 @@ async fn whatever_redis_loses_of_waiting_jobs_they_run_and_it_is_counted_as_drif
     let _metrics = install_recorder();
     let stack = by_hand().await;
     let caller = stack.create_tenant("partly").await;
-    provisioned(&stack).await;
+    stack.all_ended().await;
     for lost in ["wait:default:partly:probe", "waits:default", "jobs"] {
         set_limit(&stack, "partly", 0).await;
         let id = stack.probe(&caller, json!({})).await;
@@ -117,7 +109,7 @@ async fn jobs_that_run_are_counted_again_when_redis_lost_their_slots() {
     for lost in ["slots:counted", "admitted:default:probe", "jobs", "claimed"] {
         let stack = by_hand().await;
         let caller = stack.create_tenant("counted").await;
-        provisioned(&stack).await;
+        stack.all_ended().await;
         set_limit(&stack, "counted", 1).await;
         let id = stack.probe(&caller, json!({ "sleep_ms": 1500 })).await;
         stack.reaches(&caller, &id, "running").await;
@@ -345,7 +337,7 @@ fn offers(key: Option<&str>, count: i64, due: DateTime<Utc>) -> Vec<Offer> {
 async fn a_long_line_of_one_resource_key_is_walked_bit_by_bit_and_holds_up_nobody() {
     let stack = by_hand().await;
     stack.create_tenant("long").await;
-    provisioned(&stack).await;
+    stack.all_ended().await;
     set_limit(&stack, "long", 0).await;
     let now = stack.clock.now();
     let line = offers(Some("one"), 5000, now - TimeDelta::hours(1));
@@ -380,7 +372,7 @@ async fn a_long_line_of_one_resource_key_is_walked_bit_by_bit_and_holds_up_nobod
 async fn what_is_parked_behind_a_resource_key_waits_and_the_longest_wait_is_told() {
     let stack = by_hand().await;
     let caller = stack.create_tenant("parked").await;
-    provisioned(&stack).await;
+    stack.all_ended().await;
     let first = keyed(&caller, "one", json!({ "sleep_ms": 2000 })).await;
     stack.reaches(&caller, &first, "running").await;
     for _ in 0..3 {
@@ -423,7 +415,7 @@ async fn what_is_parked_behind_a_resource_key_waits_and_the_longest_wait_is_told
 async fn one_row_that_cannot_be_written_does_not_keep_others_from_being_rescued() {
     let stack = by_hand().await;
     let caller = stack.create_tenant("rescued").await;
-    provisioned(&stack).await;
+    stack.all_ended().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(stack.probe(&caller, json!({})).await);
@@ -473,7 +465,7 @@ async fn a_handed_back_job_stands_where_it_stood_at_once() {
     let caller = stack.create_tenant("back").await;
     let worker = tokio_util::sync::CancellationToken::new();
     stack.start_worker(worker.clone()).await;
-    provisioned(&stack).await;
+    stack.all_ended().await;
     let first = keyed(&caller, "one", json!({ "sleep_ms": 20_000 })).await;
     stack.reaches(&caller, &first, "running").await;
     let second = keyed(&caller, "one", json!({})).await;

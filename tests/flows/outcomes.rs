@@ -90,11 +90,7 @@ async fn a_payload_that_does_not_fit_its_kind_any_more_fails_the_job_and_the_wor
     let message = job["error"]["message"].as_str().unwrap();
     assert!(message.contains("sleep_days"), "{message}");
     assert_eq!(stack.ended(&caller, &good).await["result"]["echo"], "on");
-    crate::harness::eventually("nothing is left", || async {
-        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
-        (stack.count(left).await == 0).then_some(())
-    })
-    .await;
+    stack.all_ended().await;
     worker.cancel();
     stack.finish().await;
 }

@@ -13,16 +13,6 @@ async fn put_on(stack: &Stack, scope: Value, action: &str, lasting: TimeDelta) -
     location
 }
 
-async fn provisioned(stack: &Stack) {
-    eventually("the namespaces are provisioned", || async {
-        let left = stack
-            .count("SELECT count(*) FROM jobs WHERE finished_at IS NULL")
-            .await;
-        (left == 0).then_some(())
-    })
-    .await;
-}
-
 async fn is_paused(stack: &Stack, caller: &Caller) -> String {
     let id = stack.probe(caller, json!({})).await;
     eventually("the job says that it is paused", || async {
@@ -42,7 +32,7 @@ async fn what_is_paused_waits_and_goes_on_when_the_switch_is_off() {
     let stack = Stack::start().await;
     let paused = stack.create_tenant("paused").await;
     let other = stack.create_tenant("other").await;
-    provisioned(&stack).await;
+    stack.all_ended().await;
     for (scope, concerns_other) in [
         (json!({ "tenant": "paused" }), false),
         (json!({ "kind": "probe" }), true),
@@ -78,7 +68,7 @@ async fn what_is_paused_waits_and_goes_on_when_the_switch_is_off() {
 async fn a_pause_goes_off_by_itself_at_its_end() {
     let stack = Stack::start().await;
     let caller = stack.create_tenant("soon").await;
-    provisioned(&stack).await;
+    stack.all_ended().await;
     put_on(
         &stack,
         json!({ "tenant": "soon" }),
@@ -95,7 +85,7 @@ async fn a_pause_goes_off_by_itself_at_its_end() {
 async fn a_drained_scope_takes_nothing_in_and_finishes_what_waits() {
     let stack = Stack::start().await;
     let caller = stack.create_tenant("drained").await;
-    provisioned(&stack).await;
+    stack.all_ended().await;
     let failed = stack.probe(&caller, json!({ "fatal": true })).await;
     stack.ended(&caller, &failed).await;
     let pause = put_on(

@@ -22,11 +22,7 @@ async fn idle(concurrency: u32, tenants: &[&str]) -> (Stack, Vec<Caller>) {
     }
     let first = CancellationToken::new();
     stack.start_worker(first.clone()).await;
-    eventually("the namespaces are provisioned", || async {
-        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
-        (stack.count(left).await == 0).then_some(())
-    })
-    .await;
+    stack.all_ended().await;
     first.cancel();
     eventually("the worker has left", || async {
         let there = "SELECT count(*) FROM workers WHERE stopped_at IS NULL";
@@ -159,11 +155,7 @@ async fn a_tenants_limit_is_one_over_all_its_pools_and_kinds() {
     for (pool, kind) in [("probes", "probe"), ("clusters", "provision_namespace")] {
         stack.start_worker_of(pool, &[kind], worker.clone()).await;
     }
-    eventually("every job ends", || async {
-        let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
-        (stack.count(left).await == 0).then_some(())
-    })
-    .await;
+    stack.all_ended().await;
     let most = "WITH runs AS (SELECT attempt_started_at AS start, finished_at AS stop FROM jobs
                               WHERE attempt_started_at IS NOT NULL
                               UNION ALL SELECT started_at, finished_at FROM job_attempts),

@@ -296,6 +296,15 @@ impl Stack {
         .await
     }
 
+    /// Waits until no job of any tenant is unfinished, those that provision namespaces included.
+    pub async fn all_ended(&self) {
+        eventually("every job ends", || async {
+            let left = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
+            (self.count(left).await == 0).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until a job has a status and answers it.
     pub async fn reaches(&self, caller: &Caller, id: &str, status: &str) -> Value {
         eventually(&format!("job {id} is {status}"), || async {
@@ -384,13 +393,7 @@ impl Stack {
 
     /// Stops everything and fails the test if a job was left unfinished.
     pub async fn finish(self) {
-        eventually("every job ends", || async {
-            let left = self
-                .count("SELECT count(*) FROM jobs WHERE finished_at IS NULL")
-                .await;
-            (left == 0).then_some(())
-        })
-        .await;
+        self.all_ended().await;
         self.stop().await;
     }
 

@@ -12,7 +12,7 @@ mod path;
 mod query;
 mod whole;
 
-pub use filter::{check_instant, check_text, has_usual_year};
+pub use filter::{check_instant, check_text, has_unusual_year};
 pub use idempotency::{Idempotency, IdempotentRequest};
 pub use if_match::{IfMatch, etag};
 pub use json::JsonBody;

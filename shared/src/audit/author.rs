@@ -66,7 +66,7 @@ pub struct Author {
 }
 
 /// Longest name of a client that is kept, in characters.
-pub const USER_AGENT_LENGTH: usize = 256;
+const USER_AGENT_LENGTH: usize = 256;
 
 impl Author {
     /// A process of Unity that acts by itself.

@@ -49,8 +49,8 @@ impl Looks {
         self.0.under_way.load(Ordering::Relaxed) > 0
     }
 
-    /// Whatever is asked from now on is answered at once as a look that finds nothing. For a poll that must only
-    /// take what has come already.
+    /// A look from now on is answered at once, with nothing found, as would be any other lone command. For a poll
+    /// that must only take what has come already.
     pub(super) fn hold_back(&self) -> HeldBack {
         self.0.held_back.store(true, Ordering::Relaxed);
         HeldBack(self.clone())

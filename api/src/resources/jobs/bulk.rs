@@ -19,7 +19,7 @@ use unity_shared::{
 use super::{order::check_labels, repeat::LOOK_AFTER};
 use crate::{
     error::ApiError,
-    extract::{Object, has_usual_year, whole_or_null},
+    extract::{Object, has_unusual_year, whole_or_null},
     openapi::Labels,
     violations::Violations,
 };
@@ -141,7 +141,7 @@ impl BulkFilter {
             ("/filter/created_after", created_after),
             ("/filter/created_before", created_before),
         ] {
-            if !instant.is_none_or(has_usual_year) {
+            if instant.is_some_and(has_unusual_year) {
                 violations.add(pointer, "range", "must be of the years 0 to 9999");
             }
         }
